@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char last_error[512];
+static _Thread_local char last_error[DSM__SENTENCE];
 static _Thread_local char unknown[160];
 
 const char *
@@ -85,4 +85,16 @@ dsm__fail_errno(const char *format, ...)
              dsm_strerror(-error));
     errno = error;
     return -error;
+}
+
+void
+dsm__error_keep(char sentence[DSM__SENTENCE])
+{
+    memcpy(sentence, last_error, DSM__SENTENCE);
+}
+
+void
+dsm__error_restore(const char sentence[DSM__SENTENCE])
+{
+    memcpy(last_error, sentence, DSM__SENTENCE);
 }

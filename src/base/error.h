@@ -12,4 +12,11 @@ int dsm__fail(int error, const char *format, ...) DSM_PRINTF(2, 3);
  * -errno. */
 int dsm__fail_errno(const char *format, ...) DSM_PRINTF(1, 2);
 
+#define DSM__SENTENCE 512
+
+/* Keep and restore the last sentence around what may fail without the call
+ * failing: a call that succeeds leaves dsm_last_error() alone. */
+void dsm__error_keep(char sentence[DSM__SENTENCE]);
+void dsm__error_restore(const char sentence[DSM__SENTENCE]);
+
 #endif

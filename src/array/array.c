@@ -1,0 +1,313 @@
+/* Arrays: a NumPy file in a segment at the same address everywhere.
+ *
+ *     [NPY 1.0 header, padded to 4096 bytes][data][trailer]
+ *
+ * The trailer ends the last page.  It says that libdsm made the file and how
+ * much of it is data; and it makes NumPy able to map an empty array, behind
+ * whose header there would be nothing otherwise. */
+#include "array/array.h"
+
+#include "base/error.h"
+#include "base/point.h"
+#include "base/type.h"
+#include "os/cpu.h"
+#include "shm/npy.h"
+#include "shm/segment.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+_Static_assert(sizeof(struct dsm_array) <= sizeof(union dsm__slot),
+               "an array fits into a slot");
+
+struct trailer {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t header_size;
+    uint64_t bytes;    /* of data */
+    uint64_t checksum; /* of the words above */
+};
+
+#define TRAILER_MAGIC UINT64_C(0x315252414d5344) /* "DSMARR1" */
+
+static struct trailer
+trailer_of(uint64_t bytes)
+{
+    struct trailer t = {TRAILER_MAGIC, 1, DSM__NPY_HEADER, bytes, 0};
+    uint64_t words[] = {t.magic, t.layout, t.header_size, t.bytes};
+
+    /* FNV-1a over the words. */
+    t.checksum = UINT64_C(14695981039346656037);
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+        t.checksum = (t.checksum ^ words[k]) * UINT64_C(1099511628211);
+    return t;
+}
+
+/* Allocates and maps the segment, and writes what frames the data. */
+static int
+fill_segment(struct dsm__member *member, const struct dsm__object *object,
+             const struct dsm__npy *npy, int fd, const char *path)
+{
+    struct dsm__control *control = member->control;
+    char *base = member->space.base + object->place;
+    char what[DSM_NAME_MAX + 16];
+    struct trailer trailer = trailer_of(npy->bytes);
+    int error =
+        dsm__space_map(&member->space, object->place, object->extent, fd);
+
+    if (error)
+        return error;
+    /* Which node and which page size: before the pages exist. */
+    dsm__cpu_place_pages(base, object->extent, control->workers);
+    if (object->extent >= HUGE_PAGE)
+        madvise(base, object->extent, MADV_HUGEPAGE);
+    snprintf(what, sizeof what, "array '%s'", object->name);
+    error = dsm__segment_allocate(fd, path, 0, object->extent, what);
+    if (error) {
+        dsm__space_hide(&member->space, object->place, object->extent);
+        return error;
+    }
+    memcpy(base + object->extent - sizeof trailer, &trailer, sizeof trailer);
+    DSM__POINT("array.fill");
+    dsm__npy_write(base, npy);
+    return 0;
+}
+
+static int
+make_segment(struct dsm__member *member, const struct dsm__object *object,
+             const struct dsm__npy *npy)
+{
+    struct dsm__control *control = member->control;
+    char path[DSM__PATH_SIZE];
+    int fd, error;
+
+    dsm__path(path, control->directory, control->name, object->name);
+    error = dsm__segment_create(&fd, path, object->extent);
+    if (error)
+        return error;
+    DSM__POINT("array.create");
+    error = fill_segment(member, object, npy, fd, path);
+    if (error)
+        unlink(path);
+    close(fd);
+    return error;
+}
+
+static void
+describe(struct dsm_array *array, const struct dsm__npy *npy)
+{
+    array->type = npy->type;
+    array->ndim = npy->ndim;
+    memcpy(array->shape, npy->shape, sizeof array->shape);
+    array->count = npy->count;
+    array->item_size = dsm_type_size(npy->type);
+    array->data = array->object.place + DSM__NPY_HEADER;
+}
+
+int
+dsm__array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
+                  dsm_type type, unsigned ndim, const size_t *shape)
+{
+    struct dsm__member *member;
+    struct dsm__object *object;
+    struct dsm_array *made;
+    struct dsm__npy npy;
+    uint64_t page, extent;
+    int error = dsm__npy_set(&npy, type, ndim, shape);
+
+    *array = NULL;
+    if (error || (error = dsm__object_begin(&member, cluster, __func__)))
+        return error;
+    page = member->control->array_page;
+    extent = (DSM__NPY_HEADER + npy.bytes + sizeof(struct trailer) + page - 1) /
+             page * page;
+    if (page < HUGE_PAGE && extent >= HUGE_PAGE)
+        page = HUGE_PAGE;
+    error =
+        dsm__object_new(&object, member, DSM_OBJECT_ARRAY, name, extent, page);
+    if (!error) {
+        made = (struct dsm_array *)object;
+        describe(made, &npy);
+        error = dsm__lock_init(&made->lock, object);
+        if (!error)
+            error = make_segment(member, object, &npy);
+        if (error) {
+            dsm__object_abandon(object);
+        } else {
+            dsm__object_publish(member, object);
+            *array = made;
+        }
+    }
+    dsm__registry_unlock(member);
+    return error;
+}
+
+int
+dsm_array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
+                 dsm_type type, unsigned ndim, const size_t *shape)
+{
+    int error = dsm__name_check("an array", name);
+
+    *array = NULL;
+    return error ? error
+                 : dsm__array_create(array, cluster, name, type, ndim, shape);
+}
+
+int
+dsm_array_open(dsm_array **array, dsm_cluster *cluster, const char *name,
+               dsm_type type)
+{
+    struct dsm__object *object;
+    struct dsm_array *found;
+    int error = dsm__object_open(&object, cluster, name, DSM_OBJECT_ARRAY);
+
+    *array = NULL;
+    if (error)
+        return error;
+    found = (struct dsm_array *)object;
+    if (type != DSM_ANY && type != found->type)
+        return dsm__fail(-EINVAL, "array '%s' has items of %s, not of %s", name,
+                         dsm_type_name(found->type), dsm_type_name(type));
+    *array = found;
+    return 0;
+}
+
+/* The array that a view belongs to, or the array itself. */
+static struct dsm_array *
+root_of(const struct dsm_array *array)
+{
+    struct dsm__control *control = dsm__control_of(array, array->object.self);
+
+    return array->object.kind == DSM__VIEW
+               ? dsm__at(control, array->object.place)
+               : (struct dsm_array *)(uintptr_t)array;
+}
+
+static int
+check_view(const dsm_array *array, size_t begin, size_t end)
+{
+    if (array->ndim == 0)
+        return dsm__fail(-EINVAL, "array '%s' is a scalar and has no rows",
+                         dsm_array_name(array));
+    if (begin > end || end > array->shape[0])
+        return dsm__fail(-EINVAL,
+                         "rows %zu to %zu are not within the %zu of array '%s'",
+                         begin, end, array->shape[0], dsm_array_name(array));
+    return 0;
+}
+
+int
+dsm_array_view(dsm_array **view, dsm_array *array, size_t begin, size_t end)
+{
+    struct dsm__member *member;
+    struct dsm__object *object;
+    struct dsm_array *made;
+    size_t row;
+    int error;
+
+    *view = NULL;
+    if (!dsm__identity_ok())
+        return dsm__identity_fail(__func__);
+    if ((error = check_view(array, begin, end)))
+        return error;
+    member = dsm__member_of(dsm__control_of(array, array->object.self));
+    if (!member)
+        return dsm__identity_fail(__func__);
+    error = dsm__registry_lock(member);
+    if (error)
+        return error;
+    error =
+        dsm__object_new(&object, member, (dsm_object_kind)DSM__VIEW, "", 0, 0);
+    if (!error) {
+        made = (struct dsm_array *)object;
+        row = array->shape[0] ? array->count / array->shape[0] : 0;
+        made->object.place = root_of(array)->object.self;
+        made->type = array->type;
+        made->ndim = array->ndim;
+        memcpy(made->shape, array->shape, sizeof made->shape);
+        made->shape[0] = end - begin;
+        made->item_size = array->item_size;
+        made->count = row * (end - begin);
+        made->data = array->data + row * begin * array->item_size;
+        dsm__object_publish(member, object);
+        *view = made;
+    }
+    dsm__registry_unlock(member);
+    return error;
+}
+
+int
+dsm_array_destroy(dsm_array *array)
+{
+    struct dsm__member *member;
+    struct dsm__object *object;
+    int error;
+
+    if (!array)
+        return 0;
+    if (!dsm__identity_ok())
+        return dsm__identity_fail(__func__);
+    object = &array->object;
+    error = dsm__object_begin_destroy(&member, object);
+    if (error)
+        return error;
+    if (object->kind == DSM_OBJECT_ARRAY)
+        error = dsm__lock_check_free(&array->lock, object);
+    if (!error)
+        dsm__object_remove(member, object);
+    dsm__registry_unlock(member);
+    /* Hides the pages here; the others do so at their next region. */
+    return error ? error : dsm__maps_sync(member);
+}
+
+void *
+dsm_array_data(const dsm_array *array)
+{
+    return dsm__at(dsm__control_of(array, array->object.self), array->data);
+}
+
+dsm_type
+dsm_array_type(const dsm_array *array)
+{
+    return array->type;
+}
+
+unsigned
+dsm_array_ndim(const dsm_array *array)
+{
+    return array->ndim;
+}
+
+const size_t *
+dsm_array_shape(const dsm_array *array)
+{
+    return array->shape;
+}
+
+size_t
+dsm_array_count(const dsm_array *array)
+{
+    return array->count;
+}
+
+size_t
+dsm_array_item_size(const dsm_array *array)
+{
+    return array->item_size;
+}
+
+const char *
+dsm_array_name(const dsm_array *array)
+{
+    return root_of(array)->object.name;
+}
+
+dsm_lock *
+dsm_array_lock(dsm_array *array)
+{
+    return &root_of(array)->lock;
+}

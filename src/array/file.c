@@ -1,0 +1,161 @@
+/* Arrays to and from .npy files. */
+#include "array/array.h"
+#include "base/error.h"
+#include "shm/npy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Largest header that is read: NumPy writes 128 bytes, and version 2 may have
+ * more only for structures, which are refused. */
+#define HEADER_MAX ((size_t)65536)
+
+/* read() and write() in full; 0, or -1 with errno (0 at end of file). */
+static int
+read_all(int fd, void *buffer, size_t bytes, size_t *got)
+{
+    for (*got = 0; *got < bytes;) {
+        ssize_t n = read(fd, (char *)buffer + *got, bytes - *got);
+
+        if (n == 0)
+            return 0;
+        if (n > 0)
+            *got += (size_t)n;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+write_all(int fd, const void *buffer, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = write(fd, (const char *)buffer + done, bytes - done);
+
+        if (n >= 0)
+            done += (size_t)n;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return 0;
+}
+
+static int
+read_header(struct dsm__npy *npy, int fd, const char *path)
+{
+    char *buffer = malloc(HEADER_MAX);
+    size_t got;
+    int error = 0;
+
+    if (!buffer)
+        return dsm__fail_errno("cannot read %s", path);
+    if (read_all(fd, buffer, HEADER_MAX, &got) < 0)
+        error = dsm__fail_errno("cannot read %s", path);
+    else if ((error = dsm__npy_parse(npy, buffer, got)))
+        error = dsm__fail(error, "%s: %s", path, dsm_last_error());
+    else if (lseek(fd, (off_t)npy->header_size, SEEK_SET) < 0)
+        error = dsm__fail_errno("cannot read %s", path);
+    free(buffer);
+    return error;
+}
+
+int
+dsm_array_load(dsm_array **array, dsm_cluster *cluster, const char *name,
+               const char *npy_path)
+{
+    int fd = open(npy_path, O_RDONLY | O_CLOEXEC), error;
+    struct dsm__npy npy;
+    size_t got;
+
+    *array = NULL;
+    if (fd < 0)
+        return dsm__fail_errno("cannot open %s", npy_path);
+    error = read_header(&npy, fd, npy_path);
+    if (!error)
+        error = dsm_array_create(array, cluster, name, npy.type, npy.ndim,
+                                 npy.shape);
+    if (!error) {
+        if (read_all(fd, dsm_array_data(*array), npy.bytes, &got) < 0)
+            error = dsm__fail_errno("cannot read %s", npy_path);
+        else if (got < npy.bytes)
+            error = dsm__fail(DSM_EFORMAT,
+                              "%s ends after %zu of its %zu bytes of data",
+                              npy_path, got, npy.bytes);
+        if (error) {
+            /* What remains to be told is why it could not be loaded. */
+            (void)dsm_array_destroy(*array);
+            *array = NULL;
+        }
+    }
+    close(fd);
+    return error;
+}
+
+/* The directory of `path` is synced, so that the new name survives too. */
+static void
+sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory =
+        slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int fd =
+        directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(directory);
+}
+
+static int
+write_beside(const dsm_array *array, int fd, const char *path)
+{
+    struct dsm__npy npy;
+    char header[DSM__NPY_HEADER];
+    int error = dsm__npy_set(&npy, array->type, array->ndim, array->shape);
+
+    if (error)
+        return error;
+    dsm__npy_write(header, &npy);
+    if (write_all(fd, header, sizeof header) < 0 ||
+        write_all(fd, dsm_array_data(array), npy.bytes) < 0 || fsync(fd) < 0)
+        return dsm__fail_errno("cannot write %s", path);
+    return 0;
+}
+
+int
+dsm_array_save(const dsm_array *array, const char *npy_path)
+{
+    static _Atomic unsigned serial;
+    char *beside;
+    int fd, error;
+
+    if (!dsm__identity_ok())
+        return dsm__identity_fail(__func__);
+    if (asprintf(&beside, "%s.%ld-%u", npy_path, (long)getpid(), serial++) < 0)
+        return dsm__fail(-ENOMEM, "no memory to save %s", npy_path);
+    fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        error = dsm__fail_errno("cannot write beside %s", npy_path);
+        free(beside);
+        return error;
+    }
+    error = write_beside(array, fd, npy_path);
+    if (close(fd) < 0 && !error)
+        error = dsm__fail_errno("cannot write %s", npy_path);
+    if (!error && rename(beside, npy_path) < 0)
+        error = dsm__fail_errno("cannot rename %s to %s", beside, npy_path);
+    if (error)
+        unlink(beside);
+    else
+        sync_directory(npy_path);
+    free(beside);
+    return error;
+}

@@ -1,0 +1,180 @@
+/* The supervisor's connections: the controller's and those of attached
+ * programs. */
+#include "base/error.h"
+#include "base/point.h"
+#include "cluster/command.h"
+#include "cluster/outcome.h"
+#include "cluster/watch.h"
+#include "sync/barrier.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int
+dsm__clients_listen(struct dsm__watch *watch)
+{
+    struct sockaddr_un address;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error = 0;
+
+    if (fd < 0)
+        return dsm__fail_errno("cannot make a socket");
+    dsm__command_address(&address, watch->control->name);
+    unlink(address.sun_path);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        chmod(address.sun_path, 0600) < 0 || listen(fd, 16) < 0) {
+        error = dsm__fail_errno("cannot listen on %s", address.sun_path);
+        close(fd);
+        return error;
+    }
+    watch->listener = fd;
+    return 0;
+}
+
+void
+dsm__clients_accept(struct dsm__watch *watch)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    int fd = accept4(watch->listener, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    for (int k = 0; k < DSM__CLIENTS_MAX; k++) {
+        if (watch->clients[k] >= 0)
+            continue;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+            peer.uid != geteuid())
+            break;
+        watch->clients[k] = fd;
+        dsm__watch_fd(watch, fd, k);
+        return;
+    }
+    close(fd); /* a stranger, or one too many */
+}
+
+static void reply(int fd, int result, int value, const char *format, ...)
+    DSM_PRINTF(4, 5);
+
+static void
+reply(int fd, int result, int value, const char *format, ...)
+{
+    struct dsm__reply message = {.result = result, .value = value};
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message.message, sizeof message.message, format, arguments);
+    va_end(arguments);
+    /* A client that does not read loses its reply, not the supervisor's time.
+     */
+    send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void
+hello(struct dsm__watch *watch, int fd, int client, int pid)
+{
+    struct dsm__client_slot *slot;
+
+    if (client < 0) {
+        reply(fd, -EINVAL, 0, "the controller needs no slot");
+        return;
+    }
+    slot = &watch->control->clients[client];
+    slot->seen = 0;
+    slot->pid = pid;
+    slot->used = 1;
+    reply(fd, 0, client, "welcome");
+}
+
+static void
+cancel(struct dsm__watch *watch, int fd, const struct dsm__request *request)
+{
+    if (request->region == dsm__region_now(watch->control) &&
+        dsm__region_active(watch->control))
+        dsm__workers_grace(watch, request->region, request->value);
+    reply(fd, 0, 0, "asked");
+}
+
+static void
+refresh(struct dsm__watch *watch, int fd)
+{
+    if (watch->control->broken) {
+        /* What was under way is over: its workers cannot be replaced. */
+        for (unsigned id = 0; id < watch->control->workers; id++)
+            dsm__part_end(watch->control, id, dsm__region_now(watch->control));
+    } else if (dsm__region_active(watch->control)) {
+        reply(fd, -EBUSY, 0, "workers cannot be refreshed while a region runs");
+        return;
+    }
+    if (watch->refresher >= 0) {
+        reply(fd, -EBUSY, 0, "the workers are being refreshed already");
+        return;
+    }
+    watch->control->broken = 0;
+    watch->failed_starts = 0;
+    watch->refresher = fd;
+    watch->replaced = dsm__workers_alive(watch);
+    dsm__workers_kill(watch, 0);
+    if (!watch->replaced) {
+        dsm__workers_start(watch);
+        dsm__clients_refreshed(watch);
+    }
+}
+
+void
+dsm__clients_refreshed(struct dsm__watch *watch)
+{
+    reply(watch->refresher, 0, 0, "refreshed");
+    watch->refresher = -1;
+}
+
+bool
+dsm__clients_serve(struct dsm__watch *watch, int fd, int client)
+{
+    struct dsm__request request;
+    ssize_t n = recv(fd, &request, sizeof request, MSG_DONTWAIT);
+
+    if (n < 0)
+        return errno == EINTR || errno == EAGAIN;
+    if (n == 0)
+        return false;
+    DSM__POINT("supervisor.serve");
+    if (n != sizeof request) {
+        reply(fd, -EINVAL, 0, "the supervisor does not understand");
+        return true;
+    }
+    switch (request.verb) {
+    case DSM__HELLO:
+        hello(watch, fd, client, request.value);
+        break;
+    case DSM__CANCEL:
+        cancel(watch, fd, &request);
+        break;
+    case DSM__REFRESH:
+        refresh(watch, fd);
+        break;
+    case DSM__STOP:
+        dsm__watch_stop(watch, false);
+        reply(fd, 0, 0, "stopping");
+        break;
+    default:
+        reply(fd, -EINVAL, 0, "the supervisor does not understand");
+    }
+    return true;
+}
+
+void
+dsm__clients_forget(struct dsm__watch *watch, int client)
+{
+    if (watch->refresher == watch->clients[client])
+        watch->refresher = -1;
+    close(watch->clients[client]);
+    watch->clients[client] = -1;
+    watch->control->clients[client].used = 0;
+    dsm__barriers_forget_client(watch->control, (unsigned)client);
+}

@@ -1,0 +1,510 @@
+/* Creating and destroying clusters. */
+#include "cluster/cluster.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/point.h"
+#include "base/versioned.h"
+#include "cluster/command.h"
+#include "cluster/host.h"
+#include "cluster/remains.h"
+#include "cluster/supervisor.h"
+#include "cluster/work.h"
+#include "os/cpu.h"
+#include "os/process.h"
+#include "registry/mutex.h"
+#include "shm/segment.h"
+#include "sync/gate.h"
+#include "sync/wait.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ADDRESS_SPACE ((size_t)1 << 40)
+#define CONTROL_MAX ((size_t)256 << 20)
+#define GRACE_MS 1000
+#define MAX_JOBS 65536
+#define NAME_TRIES 100
+
+static int
+check_workers(unsigned *workers)
+{
+    const char *text = secure_getenv("DSM_WORKERS");
+    unsigned long n;
+    char *end;
+
+    if (*workers == 0 && text && *text) {
+        errno = 0;
+        n = strtoul(text, &end, 10);
+        if (errno || *end || !isdigit((unsigned char)*text) || n < 1 ||
+            n > DSM_WORKERS_MAX)
+            return dsm__fail(-EINVAL, "DSM_WORKERS=%.40s: not 1 to %d", text,
+                             DSM_WORKERS_MAX);
+        *workers = (unsigned)n;
+    }
+    if (*workers == 0)
+        *workers = dsm__cpu_count();
+    if (*workers > DSM_WORKERS_MAX)
+        return dsm__fail(-EINVAL, "%u workers: at most %d are possible",
+                         *workers, DSM_WORKERS_MAX);
+    return 0;
+}
+
+static int
+check_options(dsm_cluster_options *options)
+{
+    if (options->name) {
+        int error = dsm__name_check("a cluster", options->name);
+
+        if (error)
+            return error;
+    }
+    if (options->bind > DSM_BIND_NUMA)
+        return dsm__fail(-EINVAL, "options.bind: there is no kind %d",
+                         (int)options->bind);
+    if (options->grace_ms < 0)
+        return dsm__fail(-EINVAL, "options.grace_ms is negative");
+    if (options->setup_arg_size && !options->setup_arg)
+        return dsm__fail(-EINVAL, "options.setup_arg is NULL but its size %zu",
+                         options->setup_arg_size);
+    if (options->grace_ms == 0)
+        options->grace_ms = GRACE_MS;
+    if (options->address_space == 0)
+        options->address_space = ADDRESS_SPACE;
+    if (options->max_jobs == 0)
+        options->max_jobs = MAX_JOBS;
+    return 0;
+}
+
+/* Fills in the cluster's options from the caller's, copying what they point to;
+ * name and directory are used once and stay the caller's. */
+static int
+take_options(dsm_cluster *cluster, const dsm_cluster_options *given)
+{
+    dsm_cluster_options *options = &cluster->options;
+    int error = 0;
+
+    if (given)
+        error = dsm__versioned_copy(options, sizeof *options, given,
+                                    "DSM_CLUSTER_OPTIONS_INIT");
+    if (!error)
+        error = check_options(options);
+    if (error)
+        return error;
+    cluster->setup_arg = (void *)(uintptr_t)options->setup_arg;
+    if (options->setup_arg_size) {
+        cluster->setup_arg = malloc(options->setup_arg_size);
+        if (!cluster->setup_arg)
+            return dsm__fail_errno("no memory for options.setup_arg");
+        memcpy(cluster->setup_arg, options->setup_arg, options->setup_arg_size);
+    }
+    if (options->log && !(cluster->log = strdup(options->log)))
+        return dsm__fail_errno("no memory for options.log");
+    return 0;
+}
+
+/* The directory's real path, so that other programs find it from anywhere. */
+static int
+find_directory(char *directory, const char *given)
+{
+    char *real;
+
+    if (!given)
+        given = DSM__SHM_DIRECTORY;
+    real = realpath(given, NULL);
+    if (!real)
+        return dsm__fail_errno("options.directory %s", given);
+    if (strlen(real) > DSM__DIRECTORY_MAX) {
+        free(real);
+        return dsm__fail(-ENAMETOOLONG, "options.directory %s is too long",
+                         given);
+    }
+    strcpy(directory, real);
+    free(real);
+    return 0;
+}
+
+static void
+set_bindings(dsm_cluster *cluster, unsigned workers)
+{
+    dsm_bind bind = cluster->options.bind;
+
+    if (bind == DSM_BIND_NONE || (bind == DSM_BIND_AUTO && !dsm__cpu_numa()))
+        return;
+    cluster->bindings = calloc(workers, sizeof *cluster->bindings);
+    for (unsigned k = 0; cluster->bindings && k < workers; k++)
+        if (!dsm__cpu_set(&cluster->bindings[k], k, workers,
+                          bind != DSM_BIND_CORE)) {
+            free(cluster->bindings);
+            cluster->bindings = NULL;
+        }
+}
+
+/* The n-th name to try: the user's, or PROGRAM-PID, PROGRAM-PID-2 and so on. */
+static bool
+choose_name(char *name, const char *given, unsigned n)
+{
+    char program[DSM_NAME_MAX - 24];
+    size_t k = 0;
+
+    if (given) {
+        strcpy(name, given);
+        return n == 0;
+    }
+    for (const char *c = dsm__program_name(); *c && k + 1 < sizeof program; c++)
+        program[k++] = dsm__name_legal((char[2]){*c, '\0'}, 1) ? *c : '_';
+    program[k] = '\0';
+    snprintf(name, DSM_NAME_MAX + 1, n ? "%s-%ld-%u" : "%s-%ld",
+             k ? program : "dsm", (long)getpid(), n + 1);
+    return n < NAME_TRIES;
+}
+
+/* Creates the control segment's file, locked as alive, under a name that is
+ * free.  -EEXIST: the user's is taken. */
+static int
+create_control_file(dsm_cluster *cluster, char *name, const char *given,
+                    size_t size)
+{
+    char path[DSM__PATH_SIZE];
+    int error = -EEXIST;
+
+    for (unsigned n = 0, tries = 0; error == -EEXIST; n++) {
+        if (!choose_name(name, given, n))
+            return dsm__fail(-EEXIST, "there is a live cluster '%s' already",
+                             name);
+        dsm__path(path, NULL, name, NULL);
+        error = dsm__segment_create(&cluster->member.fd, path, size);
+        DSM__POINT("control.created");
+        if (!error && !dsm__remains_lock(cluster->member.fd, path, LOCK_SH)) {
+            /* A sweeper took the newborn for a dead one. */
+            close(cluster->member.fd);
+            error = -EEXIST;
+        }
+        if (error == -EEXIST && dsm__remains_sweep(name) != -EBUSY &&
+            ++tries < NAME_TRIES)
+            n--; /* it is gone now: the same name again */
+    }
+    return error;
+}
+
+/* Bytes of the control segment: enough for anybody, as only what is used takes
+ * memory, but within what limits there are. */
+static size_t
+control_size(size_t space)
+{
+    struct rlimit limit;
+    size_t size = CONTROL_MAX;
+
+    while (size > space / 4)
+        size /= 2;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0)
+        while (size > limit.rlim_cur && size > 65536)
+            size /= 2;
+    return size;
+}
+
+static void
+describe(dsm_cluster *cluster, const char *name, const char *directory)
+{
+    struct dsm__control *control = cluster->member.control;
+
+    control->uid = geteuid();
+    control->base = (uint64_t)(uintptr_t)control;
+    control->space_size = cluster->member.space.size;
+    control->pid_namespace = dsm__pid_namespace();
+    control->array_page = dsm__segment_page(directory);
+    control->created = time(NULL);
+    control->ticks_then = dsm__ticks();
+    control->ns_then = dsm__now();
+    control->owner = getpid();
+    control->first = dsm__first_worker(cluster);
+    control->detached = cluster->options.detached;
+    strcpy(control->name, name);
+    strcpy(control->directory, directory);
+    snprintf(control->program, sizeof control->program, "%s",
+             dsm__program_name());
+}
+
+static int
+init_control(dsm_cluster *cluster, unsigned workers, const char *name,
+             const char *directory, size_t size)
+{
+    struct dsm__member *member = &cluster->member;
+    struct dsm__control *control = member->control;
+    int error;
+
+    dsm__control_layout(control, workers, size);
+    describe(cluster, name, directory);
+    dsm__gate_init(&control->region.gate, workers);
+    /* The controller counts only where it works; asleep it takes no CPU. */
+    dsm__wait_tune(control, workers);
+    error = dsm__mutex_init(&control->alive);
+    if (!error)
+        error = dsm__mutex_init(&control->registry);
+    member->seen = &control->controller_seen;
+    if (control->first) {
+        dsm__worker_slot(control, 0)->pid = getpid();
+        dsm__worker_slot(control, 0)->state = DSM_WORKER_IDLE;
+    }
+    DSM__POINT("control.written");
+    /* Whoever attaches reads this first. */
+    atomic_store_explicit(&control->magic, DSM__MAGIC, memory_order_release);
+    return error;
+}
+
+static uint64_t
+hash(const char *text)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+
+    while (*text)
+        h = (h ^ (unsigned char)*text++) * UINT64_C(1099511628211);
+    return h ^ h >> 32;
+}
+
+static int
+make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
+{
+    struct dsm__member *member = &cluster->member;
+    const char *given = cluster->options.name;
+    char name[DSM_NAME_MAX + 1], path[DSM__PATH_SIZE];
+    size_t size;
+    int error;
+
+    choose_name(name, given, 0);
+    error = dsm__space_reserve(&member->space, cluster->options.address_space,
+                               hash(name));
+    if (error)
+        return error;
+    size = control_size(member->space.size);
+    error = create_control_file(cluster, name, given, size);
+    if (error)
+        return error;
+    dsm__path(path, NULL, name, NULL);
+    error = dsm__segment_allocate(member->fd, path, 0,
+                                  dsm__control_layout(NULL, workers, size),
+                                  "the cluster's control segment");
+    if (!error)
+        error = dsm__space_map(&member->space, 0, size, member->fd);
+    if (error) {
+        unlink(path);
+        return error;
+    }
+    member->control = (struct dsm__control *)member->space.base;
+    error = init_control(cluster, workers, name, directory, size);
+    if (error)
+        unlink(path);
+    return error;
+}
+
+/* Forks the supervisor, which forks the workers. */
+static int
+launch(dsm_cluster *cluster)
+{
+    struct dsm__control *control = cluster->member.control;
+    int ends[2], controller, result;
+    pid_t self = getpid();
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return dsm__fail_errno("cannot make a socket");
+    /* Opened before the fork, so that it can be no other process's. */
+    controller = dsm__pidfd_open(self);
+    dsm__stdio_flush();
+    dsm__signals_block(&cluster->host_mask);
+    result = dsm__fork_detached();
+    if (result == 1) {
+        close(ends[0]);
+        dsm__supervisor_main(cluster, ends[1], controller, self);
+    }
+    pthread_sigmask(SIG_SETMASK, &cluster->host_mask, NULL);
+    close(ends[1]);
+    if (controller >= 0)
+        close(controller);
+    cluster->member.command = ends[0];
+    if (result < 0) {
+        close(ends[0]);
+        cluster->member.command = -1;
+        return dsm__fail(result, "cannot fork the supervisor: %s",
+                         dsm_strerror(result));
+    }
+    /* A child that the host forks later must not hold on to it. */
+    madvise(control, control->control_size, MADV_DONTFORK);
+    return 0;
+}
+
+static bool
+all_started(const struct dsm__control *control)
+{
+    for (unsigned w = control->first; w < control->workers; w++)
+        if (dsm__worker_slot(control, w)->state < DSM_WORKER_IDLE ||
+            !dsm__worker_slot(control, w)->pid)
+            return false;
+    return control->supervisor != 0;
+}
+
+int
+dsm__cluster_wait_started(dsm_cluster *cluster)
+{
+    struct dsm__control *control = cluster->member.control;
+
+    for (;;) {
+        struct pollfd end = {.fd = cluster->member.command};
+        uint32_t seen = atomic_load(&control->ready.word);
+        int error = atomic_load(&control->broken);
+
+        if (error)
+            return dsm__fail(error, "%s", control->broken_message);
+        if (all_started(control))
+            return 0;
+        /* It may have died before it held the lock that would tell. */
+        if (poll(&end, 1, 0) > 0 && end.revents & (POLLHUP | POLLERR))
+            error = DSM_ESTALE;
+        else
+            error = dsm__sleep(control, &control->ready.word, seen,
+                               &control->ready.sleeping, DSM__NO_DEADLINE);
+        if (error)
+            return dsm__fail(error, "the supervisor of cluster '%s' is gone",
+                             control->name);
+    }
+}
+
+/* Lets go of everything in this process. */
+static void
+release(dsm_cluster *cluster)
+{
+    struct dsm__member *member = &cluster->member;
+
+    dsm__member_remove(member);
+    if (member->command >= 0)
+        close(member->command);
+    if (member->fd >= 0)
+        close(member->fd);
+    dsm__space_release(&member->space);
+    pthread_mutex_destroy(&cluster->regions);
+    pthread_mutex_destroy(&cluster->commands);
+    if (cluster->options.setup_arg_size)
+        free(cluster->setup_arg);
+    free(cluster->log);
+    free(cluster->bindings);
+    free(cluster);
+}
+
+dsm_cluster *
+dsm__cluster_new(void)
+{
+    dsm_cluster *cluster = calloc(1, sizeof *cluster);
+
+    if (!cluster)
+        return NULL;
+    cluster->member.fd = cluster->member.command = -1;
+    pthread_mutex_init(&cluster->regions, NULL);
+    pthread_mutex_init(&cluster->commands, NULL);
+    return cluster;
+}
+
+int
+dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
+                   const dsm_cluster_options *options)
+{
+    char directory[DSM__DIRECTORY_MAX + 1];
+    dsm_cluster *made;
+    int error;
+
+    *cluster = NULL;
+    error = dsm__host_prepare();
+    if (error)
+        return error;
+    made = dsm__cluster_new();
+    if (!made)
+        return dsm__fail_errno("no memory for a cluster");
+    error = take_options(made, options);
+    if (!error)
+        error = check_workers(&workers);
+    if (!error)
+        error = find_directory(directory, made->options.directory);
+    if (error) {
+        release(made);
+        return error;
+    }
+    dsm__remains_sweep_all();
+    set_bindings(made, workers);
+    error = make_control(made, workers, directory);
+    if (!error)
+        error = launch(made);
+    if (!error) {
+        dsm__worker_init(&made->self, made, 0);
+        dsm__member_add(&made->member);
+        error = dsm__cluster_wait_started(made);
+    }
+    if (error) {
+        dsm_cluster_destroy(made);
+        return error;
+    }
+    *cluster = made;
+    return 0;
+}
+
+/* Asks the supervisor to end, and sees to it that it does. */
+static void
+end_supervisor(dsm_cluster *cluster)
+{
+    struct dsm__request request = {.verb = DSM__STOP};
+    struct dsm__control *control = cluster->member.control;
+    int patience = cluster->options.grace_ms + 2000;
+    int fd = cluster->member.command;
+
+    if (dsm__command(fd, &request, NULL, patience) >= 0 &&
+        dsm__command_wait_closed(fd, patience) == 0)
+        return;
+    /* It is dead, or stopped: then its workers die with it. */
+    if (!dsm__supervisor_dead(control) && control->supervisor > 0) {
+        kill(control->supervisor, SIGKILL);
+        (void)dsm__command_wait_closed(fd, patience);
+    }
+}
+
+void
+dsm_cluster_destroy(dsm_cluster *cluster)
+{
+    char sentence[DSM__SENTENCE];
+    struct dsm__member *member;
+
+    if (!cluster)
+        return;
+    member = &cluster->member;
+    /* A host's child only forgets what is its parent's; a worker has nothing
+     * to destroy. */
+    if (!dsm__identity_ok() || member->role == DSM__WORKER)
+        return;
+    dsm__error_keep(sentence);
+    if (member->role == DSM__CONTROLLER && member->control &&
+        !cluster->options.detached) {
+        if (member->command >= 0)
+            end_supervisor(cluster);
+        dsm__remains_remove(member->control->name, member->fd);
+    }
+    release(cluster);
+    dsm__error_restore(sentence);
+}
+
+unsigned
+dsm_cluster_workers(const dsm_cluster *cluster)
+{
+    return cluster->member.control->workers;
+}
+
+const char *
+dsm_cluster_name(const dsm_cluster *cluster)
+{
+    return cluster->member.control->name;
+}

@@ -1,0 +1,53 @@
+/* The inside of a cluster's and a worker's handle. */
+#ifndef DSM_CLUSTER_CLUSTER_H
+#define DSM_CLUSTER_CLUSTER_H
+
+#include "registry/member.h"
+
+#include <dsm/cluster.h>
+
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+
+struct dsm_worker {
+    dsm_cluster *cluster;
+    struct dsm__control *control;
+    struct dsm__worker_slot *slot;
+    unsigned id, count;
+    uint32_t region;
+    unsigned half;   /* of the scratch, for the next dsm_worker_reduce */
+    jmp_buf *failed; /* controller_works: where dsm_worker_fail goes */
+};
+
+struct dsm_cluster {
+    struct dsm__member member;   /* first: see dsm__member() */
+    dsm_cluster_options options; /* checked; name and directory not kept */
+    void *setup_arg;
+    char *log;
+
+    /* Of the controller: one region at a time, one command at a time. */
+    pthread_mutex_t regions, commands;
+    bool started;         /* by dsm_cluster_start, and not waited for */
+    dsm_array *large_arg; /* for arguments beyond DSM__ARG_INLINE */
+    dsm_worker self;      /* controller_works: worker 0 */
+
+    /* What supervisor and workers inherit. */
+    sigset_t host_mask;
+    cpu_set_t *bindings; /* a set for each worker, or NULL */
+};
+
+/* The first worker that is a process. */
+static inline unsigned
+dsm__first_worker(const dsm_cluster *cluster)
+{
+    return cluster->options.controller_works ? 1 : 0;
+}
+
+/* An empty handle, to be given to dsm_cluster_destroy; NULL: no memory. */
+dsm_cluster *dsm__cluster_new(void);
+
+/* Waits until all workers have run their setup. */
+int dsm__cluster_wait_started(dsm_cluster *cluster);
+
+#endif

@@ -1,0 +1,108 @@
+/* The client's side of commands; the supervisor's is clients.c. */
+#include "cluster/command.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "shm/name.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void
+dsm__command_address(struct sockaddr_un *address, const char *cluster)
+{
+    char path[DSM__PATH_SIZE];
+
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    dsm__path(path, NULL, cluster, ".ctl");
+    memcpy(address->sun_path, path,
+           strnlen(path, sizeof address->sun_path - 1));
+}
+
+int
+dsm__command_connect(const char *cluster)
+{
+    struct sockaddr_un address;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return dsm__fail_errno("cannot make a socket");
+    dsm__command_address(&address, cluster);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return dsm__fail(DSM_ESTALE,
+                     "the supervisor of cluster '%s' does not "
+                     "answer: %s",
+                     cluster, strerror(errno));
+}
+
+/* Waits for something to read; 0, -ETIMEDOUT or -errno. */
+static int
+wait_readable(int fd, int64_t deadline)
+{
+    for (;;) {
+        struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        int64_t left = deadline - dsm__now();
+        int n;
+
+        if (left < 0)
+            return -ETIMEDOUT;
+        n = poll(&poll_fd, 1,
+                 deadline == DSM__NO_DEADLINE
+                     ? -1
+                     : (int)(left / DSM__NS_PER_MS) + 1);
+        if (n > 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+int
+dsm__command(int fd, const struct dsm__request *request, int32_t *value,
+             int timeout_ms)
+{
+    struct dsm__reply reply;
+    ssize_t n;
+    int error;
+
+    do
+        n = send(fd, request, sizeof *request, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return dsm__fail(DSM_ESTALE, "the cluster's supervisor is gone");
+    error = wait_readable(fd, dsm__deadline(timeout_ms));
+    if (error)
+        return dsm__fail(error, "the cluster's supervisor does not answer");
+    do
+        n = recv(fd, &reply, sizeof reply, 0);
+    while (n < 0 && errno == EINTR);
+    if (n != sizeof reply)
+        return dsm__fail(DSM_ESTALE, "the cluster's supervisor is gone");
+    if (value)
+        *value = reply.value;
+    reply.message[sizeof reply.message - 1] = '\0';
+    return reply.result < 0 ? dsm__fail(reply.result, "%s", reply.message)
+                            : reply.result;
+}
+
+int
+dsm__command_wait_closed(int fd, int timeout_ms)
+{
+    int64_t deadline = dsm__deadline(timeout_ms);
+    struct dsm__reply reply;
+    int error;
+    ssize_t n;
+
+    while ((error = wait_readable(fd, deadline)) == 0) {
+        n = recv(fd, &reply, sizeof reply, 0);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return 0;
+    }
+    return error;
+}

@@ -1,0 +1,46 @@
+/* Commands to the supervisor: one message on a SOCK_SEQPACKET socket each, and
+ * one reply.  The controller's socket is there from the start; other programs
+ * connect to /dev/shm/dsm.UID.CLUSTER..ctl.  A connection is its owner's
+ * liveness. */
+#ifndef DSM_CLUSTER_COMMAND_H
+#define DSM_CLUSTER_COMMAND_H
+
+#include <dsm/attributes.h>
+
+#include <stdint.h>
+#include <sys/un.h>
+
+enum dsm__verb {
+    DSM__HELLO = 1, /* value: the client's pid; the reply's: its slot */
+    DSM__CANCEL,    /* value: grace in ms */
+    DSM__REFRESH,
+    DSM__STOP
+};
+
+struct dsm__request {
+    uint32_t verb;
+    int32_t value;
+    uint32_t region; /* CANCEL */
+};
+
+struct dsm__reply {
+    int32_t result;
+    int32_t value;
+    char message[248];
+};
+
+/* The socket's address. */
+void dsm__command_address(struct sockaddr_un *address, const char *cluster);
+
+/* Connects to a cluster's supervisor: a descriptor, or -errno. */
+int dsm__command_connect(const char *cluster);
+
+/* Sends a request and waits for its reply, timeout_ms at most.  The reply's
+ * result, with its sentence; DSM_ESTALE: the supervisor is gone; -ETIMEDOUT. */
+int dsm__command(int fd, const struct dsm__request *request, int32_t *value,
+                 int timeout_ms);
+
+/* Waits until the other end of the socket is closed.  0 or -ETIMEDOUT. */
+int dsm__command_wait_closed(int fd, int timeout_ms);
+
+#endif

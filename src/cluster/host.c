@@ -1,0 +1,72 @@
+/* Exit and fork handlers of the host's process.
+ *
+ * A child that the host forks inherits the descriptors that keep a cluster
+ * alive; it must not, or a dead cluster would live on in it. */
+#include "cluster/host.h"
+
+#include "base/error.h"
+#include "cluster/cluster.h"
+#include "os/identity.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void
+destroy_member(struct dsm__member *member, void *argument)
+{
+    (void)argument;
+    dsm_cluster_destroy((dsm_cluster *)member);
+}
+
+static void
+at_exit(void)
+{
+    /* Not in a host's child, nor in a worker, which leaves by _exit. */
+    if (dsm__identity_ok())
+        dsm__member_each(destroy_member, NULL);
+}
+
+static void
+drop_member(struct dsm__member *member, void *argument)
+{
+    (void)argument;
+    if (member->fd >= 0)
+        close(member->fd);
+    if (member->command >= 0)
+        close(member->command);
+    member->fd = member->command = -1;
+    member->control = NULL; /* which is not mapped here */
+    dsm__member_remove(member);
+}
+
+static void
+in_fork_child(void)
+{
+    /* In a worker and in the supervisor the library forks by itself, and arms
+     * the child again: those have no members in the list. */
+    dsm__member_each(drop_member, NULL);
+}
+
+static void
+install(void)
+{
+    atexit(at_exit);
+    pthread_atfork(NULL, NULL, in_fork_child);
+}
+
+int
+dsm__host_prepare(void)
+{
+    int error = dsm__identity_arm();
+
+    if (error)
+        return dsm__fail(error,
+                         "cannot tell this process from its children: "
+                         "%s",
+                         dsm_strerror(error));
+    pthread_once(&once, install);
+    return 0;
+}

@@ -1,0 +1,311 @@
+/* Regions: the controller's side. */
+#include "array/array.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/point.h"
+#include "cluster/cluster.h"
+#include "cluster/command.h"
+#include "cluster/outcome.h"
+#include "cluster/work.h"
+#include "sync/barrier.h"
+#include "sync/gate.h"
+#include "sync/wait.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The shared copy of a large argument, made larger when it is too small. */
+static int
+large_arg(dsm_cluster *cluster, size_t size)
+{
+    size_t room = cluster->large_arg ? dsm_array_count(cluster->large_arg) : 0;
+    int error = 0;
+
+    if (size <= room)
+        return 0;
+    error = dsm_array_destroy(cluster->large_arg);
+    cluster->large_arg = NULL;
+    if (!error)
+        error = dsm__array_create(&cluster->large_arg, cluster, ".arg",
+                                  DSM_UINT8, 1, &size);
+    return error;
+}
+
+/* Places the argument where workers see it. */
+static int
+place_arg(dsm_cluster *cluster, const void *arg, size_t size)
+{
+    struct dsm__region *region = &cluster->member.control->region;
+    const struct dsm__space *space = &cluster->member.space;
+    void *copy = region->inline_arg;
+    int error;
+
+    region->arg_size = size;
+    region->arg = (uint64_t)(uintptr_t)arg;
+    if (size == 0) {
+        const char *at = arg;
+
+        if (!arg || (at >= space->base && at < space->base + space->size))
+            return 0;
+        return dsm__fail(-EINVAL,
+                         "the argument %p points to memory that the workers do "
+                         "not share; give its size to have it copied",
+                         arg);
+    }
+    if (!arg)
+        return dsm__fail(-EINVAL, "the argument is NULL but its size %zu",
+                         size);
+    if (size > sizeof region->inline_arg) {
+        error = large_arg(cluster, size);
+        if (error)
+            return error;
+        copy = dsm_array_data(cluster->large_arg);
+    }
+    memcpy(copy, arg, size);
+    region->arg = (uint64_t)(uintptr_t)copy;
+    return 0;
+}
+
+static int
+check_usable(const dsm_cluster *cluster, const char *call)
+{
+    struct dsm__control *control = cluster->member.control;
+
+    if (!dsm__identity_ok() || !control)
+        return dsm__identity_fail(call);
+    if (cluster->member.role != DSM__CONTROLLER)
+        return dsm__fail(-EPERM,
+                         "%s: only the program that created cluster '%s' runs "
+                         "regions, and not from within one",
+                         call, control->name);
+    if (atomic_load_explicit(&control->broken, memory_order_relaxed))
+        return dsm__fail(control->broken, "%s", control->broken_message);
+    if (dsm__supervisor_dead(control))
+        return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
+                         control->name);
+    return 0;
+}
+
+/* With the lock `regions` held. */
+static int
+start(dsm_cluster *cluster, dsm_fn fn, const void *arg, size_t arg_size)
+{
+    struct dsm__control *control = cluster->member.control;
+    struct dsm__event *epoch = &control->region.epoch;
+    uint32_t next = dsm__region_now(control) + 1;
+    int error = place_arg(cluster, arg, arg_size);
+
+    if (error)
+        return error;
+    next += next == 0; /* 0 is no region */
+    control->region.fn = fn;
+    dsm__parts_reset(control, next);
+    DSM__POINT("region.start");
+    /* Publishes all of the above; seq_cst: see dsm__wake. */
+    atomic_store_explicit(&epoch->word, next, memory_order_seq_cst);
+    dsm__wake(&epoch->word, &epoch->sleeping);
+    return 0;
+}
+
+/* Waits for all parts to end.  0; -ETIMEDOUT; or why they never will. */
+static int
+await(dsm_cluster *cluster, int64_t deadline)
+{
+    struct dsm__control *control = cluster->member.control;
+    struct dsm__event *done = &control->region.done;
+    uint32_t region = dsm__region_now(control), seen;
+    bool works = cluster->options.controller_works;
+    int error = 0;
+
+    while ((seen = atomic_load_explicit(&done->word, memory_order_acquire)) !=
+           region) {
+        if (error)
+            return error;
+        if (control->broken)
+            return dsm__fail(control->broken, "%s", control->broken_message);
+        error = works ? dsm__wait(control, &done->word, seen, &done->sleeping,
+                                  deadline)
+                      : dsm__sleep(control, &done->word, seen, &done->sleeping,
+                                   deadline);
+    }
+    return 0;
+}
+
+/* Makes everything whole again after a region that was interrupted or in which
+ * something failed, and tells why. */
+static int
+mend(struct dsm__control *control)
+{
+    struct dsm__region *region = &control->region;
+    uint32_t reason = region->reason;
+    struct dsm__outcome *outcome;
+    int worker = region->failures ? dsm__first_failure(control) : -1;
+
+    region->failures = 0;
+    region->reason = 0;
+    region->interrupt = 0;
+    dsm__barriers_mend(control);
+    /* Also when it is not broken: it may have been left half full. */
+    dsm__gate_mend(&region->gate, true);
+    if (worker < 0)
+        return 0;
+    outcome = &dsm__worker_slot(control, (unsigned)worker)->outcome;
+    /* Barriers break when a region is cancelled; that alone is no failure. */
+    if (outcome->code == DSM_EBROKEN && reason & DSM__CANCELLED)
+        return 0;
+    return dsm__fail(outcome->code, "%s", outcome->message);
+}
+
+/* With the lock `regions` held: waits for the region, and gives its result. */
+static int
+collect(dsm_cluster *cluster, int64_t deadline)
+{
+    struct dsm__control *control = cluster->member.control;
+    struct dsm__region *region = &control->region;
+    int error = await(cluster, deadline), result = 0;
+
+    if (error == -ETIMEDOUT)
+        return dsm__fail(error, "region %u still runs",
+                         dsm__region_now(control));
+    if (error == DSM_ESTALE)
+        return dsm__fail(error, "the supervisor of cluster '%s' is gone",
+                         control->name);
+    pthread_mutex_lock(&cluster->commands);
+    if (region->failures || region->interrupt ||
+        dsm__gate_waited_at(&region->gate))
+        result = mend(control);
+    pthread_mutex_unlock(&cluster->commands);
+    return error ? error : result;
+}
+
+/* Worker 0's part, in the controller itself. */
+static void
+work(dsm_cluster *cluster)
+{
+    dsm_worker *self = &cluster->self;
+    jmp_buf failed;
+
+    dsm__worker_become(self->control, self->slot, false);
+    self->failed = &failed;
+    if (setjmp(failed) == 0)
+        (void)dsm__part_run(self);
+    dsm__worker_become(self->control, NULL, false);
+    dsm__part_end(self->control, 0, self->region);
+}
+
+static int
+enter(dsm_cluster *cluster, const char *call)
+{
+    int error = check_usable(cluster, call);
+
+    if (error)
+        return error;
+    if (pthread_mutex_trylock(&cluster->regions) != 0)
+        return dsm__fail(-EBUSY, "a region runs on cluster '%s' already",
+                         cluster->member.control->name);
+    if (!cluster->started)
+        return 0;
+    pthread_mutex_unlock(&cluster->regions);
+    return dsm__fail(-EBUSY,
+                     "a region was started on cluster '%s'; call "
+                     "dsm_cluster_wait first",
+                     cluster->member.control->name);
+}
+
+int
+dsm_cluster_run(dsm_cluster *cluster, dsm_fn fn, const void *arg,
+                size_t arg_size)
+{
+    int error = enter(cluster, __func__);
+
+    if (error)
+        return error;
+    error = start(cluster, fn, arg, arg_size);
+    if (!error) {
+        if (cluster->options.controller_works)
+            work(cluster);
+        error = collect(cluster, DSM__NO_DEADLINE);
+    }
+    pthread_mutex_unlock(&cluster->regions);
+    return error;
+}
+
+int
+dsm_cluster_start(dsm_cluster *cluster, dsm_fn fn, const void *arg,
+                  size_t arg_size)
+{
+    int error;
+
+    if (cluster->options.controller_works)
+        return dsm__fail(-EINVAL,
+                         "with options.controller_works the controller is a "
+                         "worker: use dsm_cluster_run");
+    error = enter(cluster, __func__);
+    if (error)
+        return error;
+    error = start(cluster, fn, arg, arg_size);
+    cluster->started = !error;
+    pthread_mutex_unlock(&cluster->regions);
+    return error;
+}
+
+int
+dsm_cluster_wait(dsm_cluster *cluster, int timeout_ms)
+{
+    int error;
+
+    if (!dsm__identity_ok() || !cluster->member.control)
+        return dsm__identity_fail(__func__);
+    if (pthread_mutex_trylock(&cluster->regions) != 0)
+        return dsm__fail(-EBUSY, "another thread waits for the region");
+    if (!cluster->started)
+        error = dsm__fail(-EINVAL, "no region was started");
+    else
+        error = collect(cluster, dsm__deadline(timeout_ms));
+    if (error != -ETIMEDOUT)
+        cluster->started = false;
+    pthread_mutex_unlock(&cluster->regions);
+    return error;
+}
+
+int
+dsm_cluster_cancel(dsm_cluster *cluster, int grace_ms)
+{
+    struct dsm__request request = {.verb = DSM__CANCEL, .value = grace_ms};
+    struct dsm__control *control = cluster->member.control;
+    int error = check_usable(cluster, __func__);
+
+    if (error)
+        return error;
+    if (grace_ms < DSM_GRACE)
+        return dsm__fail(-EINVAL, "a grace of %d ms", grace_ms);
+    if (grace_ms == DSM_GRACE)
+        request.value = cluster->options.grace_ms;
+    /* The lock also keeps the region from being collected meanwhile. */
+    pthread_mutex_lock(&cluster->commands);
+    request.region = dsm__region_now(control);
+    if (dsm__region_active(control)) {
+        dsm__region_interrupt(control, request.region, DSM__CANCELLED);
+        if (grace_ms != DSM_FOREVER)
+            error = dsm__command(cluster->member.command, &request, NULL,
+                                 DSM_FOREVER);
+    }
+    pthread_mutex_unlock(&cluster->commands);
+    return error < 0 ? error : 0;
+}
+
+int
+dsm_cluster_refresh(dsm_cluster *cluster)
+{
+    struct dsm__request request = {.verb = DSM__REFRESH};
+    int error;
+
+    if (!dsm__identity_ok() || !cluster->member.control)
+        return dsm__identity_fail(__func__);
+    if (cluster->member.role == DSM__WORKER)
+        return dsm__fail(-EPERM, "a worker cannot refresh its own cluster");
+    pthread_mutex_lock(&cluster->commands);
+    error = dsm__command(cluster->member.command, &request, NULL, DSM_FOREVER);
+    pthread_mutex_unlock(&cluster->commands);
+    return error < 0 ? error : dsm__cluster_wait_started(cluster);
+}

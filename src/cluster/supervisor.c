@@ -1,0 +1,266 @@
+/* The supervisor's loop; see supervisor.h.
+ *
+ * It computes nothing, maps no array and takes no lock that others take: its
+ * one wait is epoll.  For life it holds the mutex `alive` in the control
+ * segment, so that its own death shows there.  All signals are blocked from
+ * before its fork, so that what is sent to the whole process group does not end
+ * it together with the controller, whose segments it is to unlink. */
+#include "cluster/supervisor.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/point.h"
+#include "cluster/outcome.h"
+#include "cluster/remains.h"
+#include "cluster/watch.h"
+#include "os/process.h"
+#include "sync/wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What an event is about: a client's number, or one of these. */
+enum { SIGNALS = -1, CONTROLLER = -2, COMMAND = -3, LISTENER = -4 };
+
+#define RETRY_MS 10
+#define POLL_MS 200 /* where a death does not show by itself */
+
+void
+dsm__watch_log(const struct dsm__watch *watch, const char *format, ...)
+{
+    va_list arguments;
+
+    if (!watch->cluster->log)
+        return;
+    va_start(arguments, format);
+    vdprintf(STDERR_FILENO, format, arguments);
+    va_end(arguments);
+}
+
+void
+dsm__watch_fd(struct dsm__watch *watch, int fd, int what)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = what};
+
+    if (fd >= 0)
+        epoll_ctl(watch->events, EPOLL_CTL_ADD, fd, &event);
+}
+
+void
+dsm__watch_stop(struct dsm__watch *watch, bool at_once)
+{
+    struct dsm__control *control = watch->control;
+    int64_t deadline =
+        at_once ? 0 : dsm__deadline(watch->cluster->options.grace_ms);
+
+    if (watch->stopping && deadline >= watch->stop_deadline)
+        return;
+    watch->stop_deadline = deadline;
+    if (watch->stopping)
+        return;
+    watch->stopping = true;
+    dsm__region_interrupt(control, dsm__region_now(control), DSM__CANCELLED);
+    atomic_store(&control->stopping, 1);
+    atomic_fetch_add(&control->region.epoch.word, 1);
+    dsm__wake_slow(&control->region.epoch.word,
+                   &control->region.epoch.sleeping);
+}
+
+/* The controller died, or executed another program. */
+static void
+controller_gone(struct dsm__watch *watch)
+{
+    if (watch->command >= 0)
+        close(watch->command);
+    if (watch->controller >= 0)
+        close(watch->controller);
+    watch->command = watch->controller = -1;
+    if (!watch->control->detached)
+        dsm__watch_stop(watch, true);
+}
+
+static void
+handle(struct dsm__watch *watch, int what)
+{
+    struct signalfd_siginfo signals[8];
+
+    switch (what) {
+    case SIGNALS:
+        (void)!read(watch->signals, signals, sizeof signals);
+        dsm__workers_reap(watch);
+        break;
+    case CONTROLLER:
+        controller_gone(watch);
+        break;
+    case COMMAND:
+        if (watch->command >= 0 &&
+            !dsm__clients_serve(watch, watch->command, -1))
+            controller_gone(watch);
+        break;
+    case LISTENER:
+        dsm__clients_accept(watch);
+        break;
+    default:
+        if (watch->clients[what] >= 0 &&
+            !dsm__clients_serve(watch, watch->clients[what], what))
+            dsm__clients_forget(watch, what);
+    }
+}
+
+/* Whether somebody took the cluster's name away. */
+static bool
+unlinked(const struct dsm__watch *watch)
+{
+    struct stat status;
+
+    return fstat(watch->cluster->member.fd, &status) == 0 &&
+           status.st_nlink == 0;
+}
+
+/* What shows only by looking. */
+static void
+look(struct dsm__watch *watch)
+{
+    struct dsm__control *control = watch->control;
+    int64_t now = dsm__now();
+
+    if (watch->region && now >= watch->deadline) {
+        if (watch->region == dsm__region_now(control) &&
+            dsm__region_active(control))
+            dsm__workers_kill(watch, watch->region);
+        watch->region = 0;
+    }
+    if (watch->stopping && now >= watch->stop_deadline) {
+        dsm__workers_kill(watch, 0);
+        watch->stop_deadline = DSM__NO_DEADLINE;
+    }
+    if (watch->retry)
+        dsm__workers_start(watch);
+    if (watch->command >= 0 && watch->controller < 0 && !control->detached &&
+        kill(watch->controller_pid, 0) < 0 && errno == ESRCH)
+        controller_gone(watch);
+    if (control->detached && unlinked(watch))
+        dsm__watch_stop(watch, false);
+}
+
+/* Milliseconds until look() has something to do; -1: nothing foreseen. */
+static int
+next_look(const struct dsm__watch *watch)
+{
+    int64_t at = DSM__NO_DEADLINE, now = dsm__now();
+
+    if (watch->region)
+        at = watch->deadline;
+    if (watch->stopping && watch->stop_deadline < at)
+        at = watch->stop_deadline;
+    if (watch->retry && now + RETRY_MS * DSM__NS_PER_MS < at)
+        at = now + RETRY_MS * DSM__NS_PER_MS;
+    if ((watch->controller < 0 || watch->control->detached) &&
+        now + POLL_MS * DSM__NS_PER_MS < at)
+        at = now + POLL_MS * DSM__NS_PER_MS;
+    if (at == DSM__NO_DEADLINE)
+        return -1;
+    return at <= now ? 0 : (int)((at - now) / DSM__NS_PER_MS) + 1;
+}
+
+static void
+loop(struct dsm__watch *watch)
+{
+    while (!watch->stopping || dsm__workers_alive(watch)) {
+        struct epoll_event event[8];
+        int n = epoll_wait(watch->events, event, 8, next_look(watch));
+
+        for (int k = 0; k < n; k++)
+            handle(watch, event[k].data.fd);
+        look(watch);
+    }
+}
+
+static void
+open_log(const char *path)
+{
+    int fd =
+        path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
+
+    if (fd < 0)
+        return;
+    dup2(fd, STDOUT_FILENO);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
+
+static int
+open_events(struct dsm__watch *watch)
+{
+    sigset_t child;
+
+    watch->events = epoll_create1(EPOLL_CLOEXEC);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    watch->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (watch->events < 0 || watch->signals < 0)
+        return dsm__fail_errno("cannot watch over workers");
+    dsm__watch_fd(watch, watch->signals, SIGNALS);
+    dsm__watch_fd(watch, watch->controller, CONTROLLER);
+    dsm__watch_fd(watch, watch->command, COMMAND);
+    if (dsm__clients_listen(watch) < 0)
+        return -1;
+    dsm__watch_fd(watch, watch->listener, LISTENER);
+    return 0;
+}
+
+/* Takes the one lock that says that it lives. */
+static void
+become_supervisor(struct dsm__watch *watch)
+{
+    prctl(PR_SET_NAME, "dsm-supervisor");
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    dsm__signals_default();
+    dsm__stdio_purge();
+    if (dsm__identity_arm() < 0)
+        _exit(1);
+    open_log(watch->cluster->log);
+    pthread_mutex_lock(&watch->control->alive);
+    DSM__POINT("supervisor.start");
+    atomic_store(&watch->control->supervisor, watch->self);
+}
+
+_Noreturn void
+dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
+                     pid_t controller_pid)
+{
+    struct dsm__control *control = cluster->member.control;
+    struct dsm__watch watch = {
+        .cluster = cluster,
+        .control = control,
+        .events = -1,
+        .signals = -1,
+        .listener = -1,
+        .command = command,
+        .controller = controller,
+        .controller_pid = controller_pid,
+        .self = getpid(),
+        .pids = calloc(control->workers, sizeof(pid_t)),
+        .refresher = -1,
+    };
+
+    for (unsigned k = 0; k < DSM__CLIENTS_MAX; k++)
+        watch.clients[k] = -1;
+    become_supervisor(&watch);
+    if (watch.pids && open_events(&watch) == 0) {
+        dsm__workers_start(&watch);
+        loop(&watch);
+    }
+    dsm__kill_children(NULL, 0);
+    DSM__POINT("supervisor.unlink");
+    dsm__remains_remove(control->name, cluster->member.fd);
+    _exit(0);
+}

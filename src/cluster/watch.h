@@ -1,0 +1,59 @@
+/* The supervisor's own state, and its three parts: the loop (supervisor.c), its
+ * workers (nursery.c) and its clients (clients.c). */
+#ifndef DSM_CLUSTER_WATCH_H
+#define DSM_CLUSTER_WATCH_H
+
+#include "cluster/cluster.h"
+
+struct dsm__watch {
+    dsm_cluster *cluster;
+    struct dsm__control *control;
+    int events;     /* the epoll set */
+    int signals;    /* signalfd of SIGCHLD */
+    int listener;   /* for clients */
+    int command;    /* the controller's connection, or -1 */
+    int controller; /* a pidfd of it, or -1 */
+    pid_t controller_pid;
+    pid_t self;
+
+    /* Workers: their pids (0: none now) and how many starts failed in a row. */
+    pid_t *pids;
+    unsigned failed_starts;
+    bool retry;        /* a fork failed: try again soon */
+    unsigned replaced; /* by the refresh under way: still to be reaped */
+    int refresher;     /* who waits for it, or -1 */
+
+    /* Kills who is still in `region` at `deadline`. */
+    uint32_t region;
+    int64_t deadline;
+
+    bool stopping;
+    int64_t stop_deadline;
+
+    int clients[DSM__CLIENTS_MAX]; /* connections, or -1 */
+};
+
+/* nursery.c */
+void dsm__workers_start(struct dsm__watch *watch);
+void dsm__workers_reap(struct dsm__watch *watch);
+void dsm__workers_kill(struct dsm__watch *watch, uint32_t region);
+void dsm__workers_grace(struct dsm__watch *watch, uint32_t region,
+                        int grace_ms);
+unsigned dsm__workers_alive(const struct dsm__watch *watch);
+
+/* clients.c */
+int dsm__clients_listen(struct dsm__watch *watch);
+void dsm__clients_accept(struct dsm__watch *watch);
+/* One message of a connection.  False: it is closed. */
+bool dsm__clients_serve(struct dsm__watch *watch, int fd, int client);
+void dsm__clients_forget(struct dsm__watch *watch, int client);
+void dsm__clients_refreshed(struct dsm__watch *watch);
+
+/* supervisor.c */
+void dsm__watch_fd(struct dsm__watch *watch, int fd, int what);
+void dsm__watch_stop(struct dsm__watch *watch, bool at_once);
+/* Writes a line to options.log, if there is one. */
+void dsm__watch_log(const struct dsm__watch *watch, const char *format, ...)
+    DSM_PRINTF(2, 3);
+
+#endif

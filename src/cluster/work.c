@@ -1,0 +1,268 @@
+/* What a worker process does; see work.h.
+ *
+ * A worker waits for the number of the region to differ from the one that it
+ * began last, which is in its slot and so outlives it: its replacement joins a
+ * region that the dead one had not begun, and no other. */
+#include "cluster/work.h"
+
+#include "array/array.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/point.h"
+#include "cluster/outcome.h"
+#include "os/process.h"
+#include "sync/gate.h"
+#include "sync/lock.h"
+#include "sync/wait.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* The worker that this process is, for the exit handler. */
+static dsm_worker *process_self;
+
+static void
+flush_output(void)
+{
+    if (__fpending(stdout))
+        fflush(stdout);
+    if (__fpending(stderr))
+        fflush(stderr);
+}
+
+/* Runs before the host's own handlers, as it was registered last; they must not
+ * run in a worker. */
+static void
+on_worker_exit(int status, void *argument)
+{
+    (void)argument;
+    if (!process_self)
+        return;
+    flush_output();
+    _exit(status);
+}
+
+void
+dsm__worker_init(dsm_worker *self, dsm_cluster *cluster, unsigned id)
+{
+    struct dsm__control *control = cluster->member.control;
+
+    *self = (dsm_worker){
+        .cluster = cluster,
+        .control = control,
+        .slot = dsm__worker_slot(control, id),
+        .id = id,
+        .count = control->workers,
+    };
+}
+
+/* A worker's memory goes first when memory is short: it can be replaced. */
+static void
+offer_to_oom_killer(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    (void)!write(fd, "500", 3);
+    close(fd);
+}
+
+static void
+limit_blas_threads(void)
+{
+    void (*set_threads)(int) = NULL;
+    void *symbol = dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
+
+    memcpy(&set_threads, &symbol, sizeof symbol);
+    if (set_threads)
+        set_threads(1);
+}
+
+static void
+become_worker(dsm_cluster *cluster, unsigned id, pid_t parent)
+{
+    static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTERM};
+    char name[16];
+
+    /* The parent may have died before the kernel was asked to tell of it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent || dsm__identity_arm() < 0)
+        _exit(1);
+    snprintf(name, sizeof name, "dsm-worker-%u", id);
+    prctl(PR_SET_NAME, name);
+    for (size_t k = 0; k < sizeof ignored / sizeof *ignored; k++)
+        signal(ignored[k], SIG_IGN);
+    pthread_sigmask(SIG_SETMASK, &cluster->host_mask, NULL);
+    on_exit(on_worker_exit, NULL);
+    dsm__locks_reset();
+    offer_to_oom_killer();
+    limit_blas_threads();
+    if (cluster->bindings)
+        sched_setaffinity(0, sizeof *cluster->bindings, &cluster->bindings[id]);
+    cluster->member.role = DSM__WORKER;
+    cluster->member.index = id;
+    cluster->member.command = -1;
+    cluster->member.seen = &dsm__worker_slot(cluster->member.control, id)->seen;
+    /* As the supervisor will: but nobody is to find a worker without a pid. */
+    dsm__worker_slot(cluster->member.control, id)->pid = getpid();
+    dsm__member_add(&cluster->member);
+}
+
+_Noreturn void
+dsm__start_fail(dsm_worker *self, int code, const char *message)
+{
+    snprintf(self->slot->start_message, sizeof self->slot->start_message,
+             "worker %u: %s", self->id, message);
+    self->slot->start_code = code;
+    flush_output();
+    _exit(1);
+}
+
+static void
+start(dsm_worker *self)
+{
+    const dsm_cluster_options *options = &self->cluster->options;
+    struct dsm__event *ready = &self->control->ready;
+    char message[40];
+    int value = 0;
+
+    DSM__POINT("worker.start");
+    if (dsm__maps_sync(&self->cluster->member) < 0)
+        dsm__start_fail(self, DSM_EFAILED, dsm_last_error());
+    if (options->setup)
+        value = options->setup(self, self->cluster->setup_arg,
+                               options->setup_arg_size);
+    if (value) {
+        snprintf(message, sizeof message, "setup returned %d", value);
+        dsm__start_fail(self, DSM_EFAILED, message);
+    }
+    flush_output();
+    DSM__POINT("worker.ready");
+    atomic_store(&self->slot->state, DSM_WORKER_IDLE);
+    atomic_fetch_add(&ready->word, 1);
+    dsm__wake(&ready->word, &ready->sleeping);
+}
+
+/* What is wrong with how the function ended, if anything. */
+static void
+judge(dsm_worker *self, int value, bool locked)
+{
+    struct dsm__control *control = self->control;
+    bool cancelled = control->region.interrupt == self->region &&
+                     control->region.reason & DSM__CANCELLED;
+
+    self->slot->outcome.value = value;
+    if (value) {
+        bool obeyed =
+            cancelled && (value == DSM_EBROKEN || value == DSM_ECANCELED);
+        dsm__outcome_fail(control, self->slot,
+                          obeyed ? DSM_ECANCELED : DSM_EFAILED,
+                          "worker %u's function returned %d%s%s in region %u",
+                          self->id, value, value < 0 ? ", " : "",
+                          value < 0 ? dsm_errname(value) : "", self->region);
+    } else if (locked) {
+        dsm__outcome_fail(control, self->slot, DSM_EFAILED,
+                          "worker %u left region %u holding a lock", self->id,
+                          self->region);
+    } else if (!cancelled && dsm__gate_waited_at(&control->region.gate)) {
+        dsm__outcome_fail(control, self->slot, DSM_EBROKEN,
+                          "worker %u left region %u while others waited for it "
+                          "at the worker barrier",
+                          self->id, self->region);
+    } else if (dsm__gate_waited_at(&control->region.gate)) {
+        dsm__gate_break(&control->region.gate);
+    }
+    if (self->slot->outcome.order)
+        dsm__region_interrupt(control, self->region, DSM__LOST);
+}
+
+bool
+dsm__part_run(dsm_worker *self)
+{
+    struct dsm__region *region = &self->control->region;
+    unsigned locks = dsm__locks_held();
+    uint64_t begin, end;
+    bool locked;
+    int value = 0;
+
+    DSM__POINT("part.begin");
+    if (self->slot->outcome.order || self->slot->outcome.value)
+        dsm__outcome_clear(self->slot);
+    self->region = dsm__region_now(self->control);
+    self->half = 0;
+    atomic_store_explicit(&self->slot->began, self->region,
+                          memory_order_release);
+    if (dsm__region_interrupted(self->control))
+        return true;
+    if (!dsm__maps_current(&self->cluster->member) &&
+        (value = dsm__maps_sync(&self->cluster->member)) < 0)
+        dsm_worker_fail(self, value, "worker %u: %s", self->id,
+                        dsm_last_error());
+    begin = dsm__ticks();
+    value = region->fn(self, (const void *)(uintptr_t)region->arg,
+                       region->arg_size);
+    end = dsm__ticks();
+    self->slot->busy += end - begin;
+    self->slot->regions++;
+    if (process_self)
+        flush_output();
+    locked = dsm__locks_held() > locks;
+    if (value || locked || dsm__gate_waited_at(&region->gate))
+        judge(self, value, locked);
+    DSM__POINT("part.end");
+    return !locked;
+}
+
+static void
+wait_for_region(dsm_worker *self)
+{
+    struct dsm__event *epoch = &self->control->region.epoch;
+    uint32_t began = self->slot->began;
+    uint64_t start_ticks = dsm__ticks();
+
+    while (atomic_load_explicit(&epoch->word, memory_order_acquire) == began)
+        if (dsm__wait(self->control, &epoch->word, began, &epoch->sleeping,
+                      DSM__NO_DEADLINE) < 0)
+            _exit(1); /* the supervisor is gone */
+    self->slot->idle += dsm__ticks() - start_ticks;
+}
+
+static _Noreturn void
+finish(dsm_worker *self)
+{
+    const dsm_cluster_options *options = &self->cluster->options;
+
+    if (options->cleanup)
+        (void)options->cleanup(self, self->cluster->setup_arg,
+                               options->setup_arg_size);
+    flush_output();
+    _exit(0);
+}
+
+_Noreturn void
+dsm__worker_main(dsm_cluster *cluster, unsigned id, pid_t parent)
+{
+    static dsm_worker self;
+
+    become_worker(cluster, id, parent);
+    dsm__worker_init(&self, cluster, id);
+    process_self = &self;
+    dsm__worker_become(self.control, self.slot, true);
+    start(&self);
+    for (;;) {
+        wait_for_region(&self);
+        if (self.control->stopping)
+            finish(&self);
+        if (!dsm__part_run(&self))
+            _exit(1);
+        dsm__part_end(self.control, id, self.region);
+    }
+}

@@ -1,0 +1,157 @@
+/* Counting and choosing processors.  hwloc is loaded with the topology only
+ * where there is something to choose: that takes milliseconds. */
+#include "os/cpu.h"
+
+#include <hwloc.h>
+#include <hwloc/glibc-sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The quota in CPUs of a cgroup v2 file "MAX PERIOD", or 0 for none. */
+static unsigned
+quota_of(const char *path)
+{
+    long long max, period;
+    FILE *file = fopen(path, "re");
+    unsigned cpus = 0;
+
+    if (!file)
+        return 0;
+    if (fscanf(file, "%lld %lld", &max, &period) == 2 && max > 0 && period > 0)
+        cpus = (unsigned)((max + period - 1) / period);
+    fclose(file);
+    return cpus;
+}
+
+/* The smallest quota of this process's cgroup and those above it. */
+static unsigned
+cgroup_quota(void)
+{
+    char line[1024], path[1280];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    unsigned smallest = 0;
+
+    if (!file)
+        return 0;
+    while (fgets(line, sizeof line, file)) {
+        if (strncmp(line, "0::/", 4) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        for (char *slash = line + strlen(line); slash;) {
+            unsigned cpus;
+
+            *slash = '\0';
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", line + 3);
+            cpus = quota_of(path);
+            if (cpus && (!smallest || cpus < smallest))
+                smallest = cpus;
+            slash = strrchr(line + 3, '/');
+        }
+    }
+    fclose(file);
+    return smallest;
+}
+
+unsigned
+dsm__cpu_count(void)
+{
+    cpu_set_t mask;
+    unsigned cpus = 1, quota = cgroup_quota();
+
+    if (sched_getaffinity(0, sizeof mask, &mask) == 0)
+        cpus = (unsigned)CPU_COUNT(&mask);
+    if (quota && quota < cpus)
+        cpus = quota;
+    return cpus ? cpus : 1;
+}
+
+bool
+dsm__cpu_numa(void)
+{
+    FILE *file = fopen("/sys/devices/system/node/has_memory", "re");
+    char nodes[256] = "0";
+
+    if (!file)
+        return false;
+    if (!fgets(nodes, sizeof nodes, file))
+        nodes[0] = '\0';
+    fclose(file);
+    return strpbrk(nodes, ",-") != NULL;
+}
+
+/* The object of `type` that is worker index's share of those this process may
+ * use. */
+static hwloc_obj_t
+share(hwloc_topology_t topology, hwloc_obj_type_t type, unsigned index,
+      unsigned count)
+{
+    int objects = hwloc_get_nbobjs_by_type(topology, type);
+
+    if (objects <= 0)
+        return NULL;
+    /* Cores are dealt out one by one, nodes in blocks of neighbours. */
+    if (type == HWLOC_OBJ_CORE)
+        return hwloc_get_obj_by_type(topology, type, index % (unsigned)objects);
+    return hwloc_get_obj_by_type(
+        topology, type,
+        (unsigned)((unsigned long)index * (unsigned)objects / count));
+}
+
+static bool
+load(hwloc_topology_t *topology)
+{
+    if (hwloc_topology_init(topology) < 0)
+        return false;
+    if (hwloc_topology_load(*topology) == 0) {
+        /* Leave out what this process may not use. */
+        hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
+
+        if (allowed &&
+            hwloc_get_cpubind(*topology, allowed, HWLOC_CPUBIND_PROCESS) == 0)
+            hwloc_topology_restrict(*topology, allowed, 0);
+        hwloc_bitmap_free(allowed);
+        return true;
+    }
+    hwloc_topology_destroy(*topology);
+    return false;
+}
+
+bool
+dsm__cpu_set(cpu_set_t *set, unsigned index, unsigned count, bool numa)
+{
+    hwloc_topology_t topology;
+    hwloc_obj_t object;
+    bool found = false;
+
+    if (!load(&topology))
+        return false;
+    object = share(topology, numa ? HWLOC_OBJ_NUMANODE : HWLOC_OBJ_CORE, index,
+                   count);
+    if (object && object->cpuset)
+        found = hwloc_cpuset_to_glibc_sched_affinity(topology, object->cpuset,
+                                                     set, sizeof *set) == 0;
+    hwloc_topology_destroy(topology);
+    return found;
+}
+
+void
+dsm__cpu_place_pages(void *address, size_t bytes, unsigned count)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = bytes / page;
+    hwloc_topology_t topology;
+
+    if (!dsm__cpu_numa() || !load(&topology))
+        return;
+    for (unsigned k = 0; k < count; k++) {
+        hwloc_obj_t node = share(topology, HWLOC_OBJ_NUMANODE, k, count);
+        size_t begin = pages * k / count * page;
+        size_t end = pages * (k + 1) / count * page;
+
+        if (node && end > begin)
+            hwloc_set_area_membind(topology, (char *)address + begin,
+                                   end - begin, node->nodeset,
+                                   HWLOC_MEMBIND_BIND, HWLOC_MEMBIND_BYNODESET);
+    }
+    hwloc_topology_destroy(topology);
+}

@@ -1,0 +1,36 @@
+/* Processors: how many, the pause instruction, where workers run. */
+#ifndef DSM_OS_CPU_H
+#define DSM_OS_CPU_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Tells the processor that this is a spin loop. */
+static inline void
+dsm__pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* CPUs that this process may use: its affinity mask, cut by the CPU quota of
+ * its cgroup; at least 1. */
+unsigned dsm__cpu_count(void);
+
+/* The CPUs that worker `index` of `count` is to be bound to: one core, or with
+ * `numa` all of its NUMA node.  False: not to be bound. */
+bool dsm__cpu_set(cpu_set_t *set, unsigned index, unsigned count, bool numa);
+
+/* Whether there is more than one NUMA node. */
+bool dsm__cpu_numa(void);
+
+/* Places part `index` of `count` of the pages at `address` on the NUMA node of
+ * worker `index`; before they are allocated.  Nothing where there is one node.
+ */
+void dsm__cpu_place_pages(void *address, size_t bytes, unsigned count);
+
+#endif

@@ -1,0 +1,29 @@
+/* The two futex calls that the library needs, process-shared. */
+#include "os/futex.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void
+dsm__futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns)
+{
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000),
+                               .tv_nsec = (long)(timeout_ns % 1000000000)};
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0);
+    errno = saved;
+}
+
+void
+dsm__futex_wake(_Atomic uint32_t *word)
+{
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    errno = saved;
+}

@@ -1,0 +1,15 @@
+/* Futexes between processes: sleep while a word holds a value. */
+#ifndef DSM_OS_FUTEX_H
+#define DSM_OS_FUTEX_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* Sleeps while *word == seen, at most timeout_ns.  Returns for any reason; the
+ * caller looks again. */
+void dsm__futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns);
+
+/* Wakes all who sleep on the word. */
+void dsm__futex_wake(_Atomic uint32_t *word);
+
+#endif

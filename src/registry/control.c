@@ -1,0 +1,105 @@
+/* Laying out and checking the control segment; see control.h. */
+#include "registry/control.h"
+
+#include "base/error.h"
+#include "registry/object.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TABLE_FIRST ((size_t)64 * sizeof(union dsm__slot))
+
+static size_t
+round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+bool
+dsm__supervisor_dead(const struct dsm__control *control)
+{
+    const _Atomic uint32_t *word = (const void *)&control->alive;
+
+    return (atomic_load_explicit(word, memory_order_acquire) &
+            FUTEX_OWNER_DIED) != 0;
+}
+
+size_t
+dsm__control_layout(struct dsm__control *control, unsigned workers, size_t size)
+{
+    size_t slots = round_up(sizeof *control, DSM__LINE);
+    size_t scratch =
+        round_up(slots + workers * sizeof(struct dsm__worker_slot), DSM__LINE);
+    size_t objects = round_up(scratch + workers * DSM__SCRATCH, 4096);
+    size_t first = objects + TABLE_FIRST;
+
+    if (!control)
+        return first;
+    control->layout = DSM__LAYOUT;
+    control->control_size = size;
+    control->slots_offset = slots;
+    control->scratch_offset = scratch;
+    control->objects_offset = objects;
+    control->objects_max = size / 8 / sizeof(union dsm__slot);
+    control->arena_offset = round_up(
+        objects + control->objects_max * sizeof(union dsm__slot), 4096);
+    control->table_end = first;
+    control->arena_end = control->arena_offset;
+    control->arena_top = control->arena_offset;
+    control->space_top = size;
+    control->workers = workers;
+    return first;
+}
+
+static bool
+text_ends(const char *text, size_t size)
+{
+    return memchr(text, '\0', size) != NULL;
+}
+
+static bool
+offsets_fit(const struct dsm__control *c)
+{
+    uint64_t table = c->control_size / 8;
+
+    return c->control_size <= c->space_size && c->control_size > sizeof *c &&
+           c->workers >= 1 && c->workers <= DSM_WORKERS_MAX && c->first <= 1 &&
+           c->first <= c->workers && c->slots_offset >= sizeof *c &&
+           c->slots_offset <= c->control_size &&
+           c->scratch_offset >=
+               c->slots_offset + c->workers * sizeof(struct dsm__worker_slot) &&
+           c->scratch_offset <= c->control_size &&
+           c->objects_offset >= c->scratch_offset + c->workers * DSM__SCRATCH &&
+           c->objects_offset <= c->control_size - table &&
+           c->objects_max <= table / sizeof(union dsm__slot) &&
+           c->objects <= c->objects_max && c->table_end >= c->objects_offset &&
+           c->table_end <= c->control_size &&
+           c->table_end >=
+               c->objects_offset + c->objects * sizeof(union dsm__slot) &&
+           c->arena_offset <= c->control_size &&
+           c->arena_end <= c->control_size;
+}
+
+int
+dsm__control_check(const struct dsm__control *copy, size_t file_size,
+                   const char *path)
+{
+    if (copy->magic != DSM__MAGIC)
+        return dsm__fail(DSM_EFORMAT, "%s is not a libdsm control segment",
+                         path);
+    if (copy->layout != DSM__LAYOUT)
+        return dsm__fail(DSM_EFORMAT,
+                         "%s has layout %u, this library reads layout %u", path,
+                         copy->layout, DSM__LAYOUT);
+    if (copy->control_size != file_size || !offsets_fit(copy) ||
+        copy->base % 4096 != 0 || copy->base + copy->space_size < copy->base ||
+        !text_ends(copy->name, sizeof copy->name) ||
+        !dsm__name_legal(copy->name, strlen(copy->name)) ||
+        !text_ends(copy->program, sizeof copy->program) ||
+        !text_ends(copy->directory, sizeof copy->directory))
+        return dsm__fail(DSM_EFORMAT, "%s is damaged", path);
+    return 0;
+}

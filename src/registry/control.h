@@ -1,0 +1,204 @@
+/* The control segment: everything that the processes of a cluster share besides
+ * the arrays' data.  It lies at the start of the reserved addresses:
+ *
+ *     dsm__control              header, region words
+ *     dsm__worker_slot[]        a few cache lines for each worker
+ *     scratch                   for dsm_worker_reduce, two halves each
+ *     dsm__object slots         the table of named objects, grows
+ *     arena                     rings of queues, grows
+ *
+ * The file has its full size from the start but only its used part is
+ * allocated; the table and the arena grow under the registry's lock (object.h).
+ * Handles are pointers into it; inside it there are only offsets.
+ *
+ * Who writes what: the controller the region words, a worker its own slot, the
+ * supervisor what it knows of deaths.  The supervisor takes no lock. */
+#ifndef DSM_REGISTRY_CONTROL_H
+#define DSM_REGISTRY_CONTROL_H
+
+#include "shm/name.h"
+
+#include <dsm/cluster.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DSM__LINE 64
+#define DSM__MAGIC UINT64_C(0x314c5443204d5344) /* "DSM CTL1" */
+#define DSM__LAYOUT 1
+#define DSM__CLIENTS_MAX 64
+#define DSM__ARG_INLINE 1024
+#define DSM__SCRATCH ((size_t)4096) /* per worker: two halves */
+
+/* A word to sleep on, with a flag that says whether anybody may be asleep, so
+ * that nobody pays for a wake-up call that is not needed. */
+struct dsm__event {
+    _Atomic uint32_t word;
+    _Atomic uint32_t sleeping;
+};
+
+/* A barrier that can break; see sync/gate.h. */
+struct dsm__gate {
+    _Alignas(DSM__LINE) _Atomic uint64_t word;
+    uint32_t parties;
+    _Alignas(DSM__LINE) _Atomic uint32_t sleeping;
+};
+
+/* Why a region is to end before its time: bits of region.interrupt. */
+enum {
+    DSM__LOST = 1,     /* a worker died or failed in it */
+    DSM__CANCELLED = 2 /* the controller asked */
+};
+
+/* How one worker's part of a region ended; see cluster/outcome.h. */
+struct dsm__outcome {
+    _Atomic uint32_t order; /* 0: well; else the how-manieth failure it was */
+    int32_t code;           /* for dsm_cluster_run to return */
+    int32_t value, signal, exit_code, dead_pid;
+    char message[256];
+};
+
+struct dsm__worker_slot {
+    /* Written by the worker. */
+    _Alignas(DSM__LINE) _Atomic uint32_t began; /* the region it began last */
+    _Atomic uint32_t state;                     /* dsm_worker_state */
+    _Atomic uint64_t seen;                      /* map generation */
+    uint64_t regions, busy, idle, barrier_wait, lock_wait; /* ticks */
+    int32_t start_code; /* why it could not start, or 0 */
+    char start_message[128];
+    /* Written by the supervisor. */
+    _Alignas(DSM__LINE) _Atomic int32_t pid;
+    _Atomic uint32_t killed; /* the region for whose end it was killed */
+    uint64_t deaths;
+    /* Written by whoever ends the worker's part. */
+    _Alignas(DSM__LINE) struct dsm__outcome outcome;
+};
+
+/* A worker's bit in each of two maps, used by odd and even regions in turn: so
+ * a look at the map of a region that just ended still finds it (supervisor). */
+struct dsm__ended {
+    _Alignas(DSM__LINE) _Atomic uint64_t word[DSM_WORKERS_MAX / 64];
+    _Alignas(DSM__LINE) _Atomic uint64_t full; /* bit w: word w is complete */
+};
+
+struct dsm__region {
+    /* Bumped to start a region; workers wait for it to differ from theirs. */
+    _Alignas(DSM__LINE) struct dsm__event epoch;
+    dsm_fn fn;
+    uint64_t arg; /* the address as workers see it */
+    uint64_t arg_size;
+    /* The last region that is complete; the controller waits for it. */
+    _Alignas(DSM__LINE) struct dsm__event done;
+    /* interrupt holds a region's number while it is to end, reason says why. */
+    _Alignas(DSM__LINE) _Atomic uint32_t interrupt;
+    _Atomic uint32_t reason;
+    _Atomic uint32_t failures; /* outcomes that are not well */
+    struct dsm__ended ended[2];
+    struct dsm__gate gate; /* dsm_worker_barrier */
+    _Alignas(DSM__LINE) char inline_arg[DSM__ARG_INLINE];
+};
+
+struct dsm__client_slot {
+    _Atomic uint32_t used;
+    _Atomic int32_t pid;
+    _Atomic uint64_t seen; /* map generation */
+};
+
+struct dsm__control {
+    _Atomic uint64_t magic; /* written last, with release order */
+    uint32_t layout;
+    uint32_t uid;
+    uint64_t base; /* the address of this very struct in every process */
+    uint64_t space_size, control_size;
+    uint64_t slots_offset, scratch_offset, objects_offset, arena_offset;
+    uint64_t objects_max;
+    uint64_t pid_namespace;
+    uint64_t array_page;
+    int64_t created;     /* CLOCK_REALTIME, seconds */
+    uint64_t ticks_then; /* for the rate of ticks … */
+    int64_t ns_then;     /* … which were these at create */
+    int32_t owner;       /* the controller's pid */
+    uint32_t workers;    /* worker 0 may be the controller itself */
+    uint32_t first;      /* the first worker that is a process */
+    uint32_t detached;
+    uint32_t spins, yields; /* see sync/wait.h */
+    char name[DSM_NAME_MAX + 1];
+    char program[64];
+    char directory[DSM__DIRECTORY_MAX + 1];
+
+    /* Held by the supervisor for life: its robust list tells of its death. */
+    _Alignas(DSM__LINE) pthread_mutex_t alive;
+    _Atomic int32_t supervisor; /* its pid; 0 until it runs */
+    _Atomic int32_t broken;     /* the error that makes the cluster useless */
+    char broken_message[256];
+    _Atomic uint32_t stopping;
+    _Alignas(DSM__LINE) struct dsm__event ready; /* bumped as workers start */
+
+    /* The registry (object.h): all below is guarded by this robust lock. */
+    _Alignas(DSM__LINE) pthread_mutex_t registry;
+    _Atomic uint64_t generation; /* of the mappings; bumped by each change */
+    _Atomic uint64_t objects;    /* slots that were ever in use */
+    uint64_t table_end;          /* bytes of the table that are allocated */
+    uint64_t arena_end;          /* the same of the arena */
+    uint64_t arena_top;          /* nothing was ever placed beyond these */
+    uint64_t space_top;
+    _Atomic uint64_t controller_seen;
+    struct dsm__client_slot clients[DSM__CLIENTS_MAX];
+
+    struct dsm__region region;
+};
+
+static inline void *
+dsm__at(const struct dsm__control *control, uint64_t offset)
+{
+    return (char *)(uintptr_t)control + offset;
+}
+
+static inline struct dsm__worker_slot *
+dsm__worker_slot(const struct dsm__control *control, unsigned worker)
+{
+    struct dsm__worker_slot *slots = dsm__at(control, control->slots_offset);
+
+    return &slots[worker];
+}
+
+/* Whether the supervisor is gone: the kernel sets the bit in its mutex's futex
+ * word (the ABI's first int, futex(2)) when the holder dies. */
+bool dsm__supervisor_dead(const struct dsm__control *control);
+
+/* Whether a region is under way. */
+static inline bool
+dsm__region_active(const struct dsm__control *control)
+{
+    return atomic_load_explicit(&control->region.epoch.word,
+                                memory_order_acquire) !=
+           atomic_load_explicit(&control->region.done.word,
+                                memory_order_acquire);
+}
+
+/* Whether the region under way is to end before its time. */
+static inline bool
+dsm__region_interrupted(const struct dsm__control *control)
+{
+    uint32_t region =
+        atomic_load_explicit(&control->region.interrupt, memory_order_acquire);
+
+    return __builtin_expect(region != 0, 0) &&
+           region == atomic_load_explicit(&control->region.epoch.word,
+                                          memory_order_acquire);
+}
+
+/* Lays out the control segment of a cluster of `workers` in a mapping of `size`
+ * bytes that is all zero; returns how many bytes must be allocated for it
+ * first when `control` is NULL. */
+size_t dsm__control_layout(struct dsm__control *control, unsigned workers,
+                           size_t size);
+
+/* Checks a header that was found, copied from shared memory first, against the
+ * size of its file.  0, DSM_EFORMAT. */
+int dsm__control_check(const struct dsm__control *copy, size_t file_size,
+                       const char *path);
+
+#endif

@@ -1,0 +1,43 @@
+/* Segments: files in shared memory (or a directory of the user's choice) that
+ * several processes map.  Mode 0600, never followed through a link, opened so
+ * that a planted FIFO cannot block, and owned by this user or not used at all.
+ *
+ * /dev/shm is opened by path, which is what shm_open does; so one code serves
+ * POSIX shared memory and options.directory. */
+#ifndef DSM_SHM_SEGMENT_H
+#define DSM_SHM_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Creates an empty segment of `bytes`, nothing of it allocated.  -EEXIST when
+ * the name is taken. */
+int dsm__segment_create(int *fd, const char *path, size_t bytes);
+
+/* Opens one and checks type and owner; *status as fstat gives it. */
+int dsm__segment_open(int *fd, const char *path, bool writable,
+                      struct stat *status);
+
+/* Allocates a range, so that touching it can never be a SIGBUS.  -ENOSPC with
+ * both figures; `what` names the object in the sentence. */
+int dsm__segment_allocate(int fd, const char *path, size_t begin, size_t bytes,
+                          const char *what);
+
+/* Whether the open file is still the one of that name. */
+bool dsm__segment_is(int fd, const char *path);
+
+/* The unit in which a directory's file system hands out memory: the page, or
+ * the huge page on hugetlbfs. */
+size_t dsm__segment_page(const char *directory);
+
+/* "8.0 GB", in a thread-local buffer that the fourth call from now reuses. */
+const char *dsm__bytes_text(unsigned long long bytes);
+
+/* Calls visit with the file name of everything in a directory that begins with
+ * `prefix`; non-zero stops, and is returned. */
+int dsm__segment_scan(const char *directory, const char *prefix,
+                      int (*visit)(const char *name, void *arg), void *arg);
+
+#endif

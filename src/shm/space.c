@@ -1,0 +1,127 @@
+/* Reserving one range of addresses for all processes; see space.h. */
+#include "shm/space.h"
+
+#include "base/error.h"
+#include "shm/segment.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+/* Far from where the kernel puts mappings by itself, so that an attaching
+ * program finds the same place free. */
+#define FIRST_BASE UINT64_C(0x200000000000)
+#define STEP (UINT64_C(1) << 40)
+#define STEPS 64
+#define SMALLEST ((size_t)64 << 20)
+
+static char *
+reserve(char *at, size_t size)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                (at ? MAP_FIXED_NOREPLACE : 0);
+    void *got = mmap(at, size, PROT_NONE, flags, -1, 0);
+
+    if (got == MAP_FAILED)
+        return NULL;
+    if (at && got != at) { /* a kernel that does not know NOREPLACE */
+        munmap(got, size);
+        return NULL;
+    }
+    return got;
+}
+
+static char *
+find_place(size_t size, uint64_t seed)
+{
+    uint64_t steps = (size + STEP - 1) / STEP;
+    char *base;
+
+    if (sizeof(void *) >= 8 && steps <= STEPS)
+        for (uint64_t k = 0; k < STEPS; k++) {
+            uint64_t slot = (seed + k) % STEPS;
+
+            if (slot + steps > STEPS)
+                continue;
+            base = reserve((char *)(uintptr_t)(FIRST_BASE + slot * STEP), size);
+            if (base)
+                return base;
+            if (errno == ENOMEM)
+                break; /* too large, here as elsewhere */
+        }
+    return reserve(NULL, size);
+}
+
+/* Leaves the process half of what RLIMIT_AS grants it. */
+static size_t
+limit_of(size_t size)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        while (size > SMALLEST && size > limit.rlim_cur / 2)
+            size /= 2;
+    return size;
+}
+
+int
+dsm__space_reserve(struct dsm__space *space, size_t size, uint64_t seed)
+{
+    for (size = limit_of(size); size >= SMALLEST; size /= 2) {
+        space->base = find_place(size, seed);
+        if (space->base) {
+            space->size = size;
+            return 0;
+        }
+    }
+    return dsm__fail(-ENOMEM,
+                     "cannot reserve even %s of addresses (see ulimit -v)",
+                     dsm__bytes_text(SMALLEST));
+}
+
+int
+dsm__space_reserve_at(struct dsm__space *space, char *base, size_t size)
+{
+    space->base = reserve(base, size);
+    space->size = size;
+    if (space->base)
+        return 0;
+    return dsm__fail(-EADDRNOTAVAIL,
+                     "the cluster's addresses %p to %p are taken in this "
+                     "process",
+                     (void *)base, (void *)(base + size));
+}
+
+int
+dsm__space_map(const struct dsm__space *space, size_t offset, size_t bytes,
+               int fd)
+{
+    void *at = space->base + offset;
+
+    if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             0) == MAP_FAILED)
+        return dsm__fail_errno("cannot map a segment of %s",
+                               dsm__bytes_text(bytes));
+    return 0;
+}
+
+int
+dsm__space_hide(const struct dsm__space *space, size_t offset, size_t bytes)
+{
+    void *at = space->base + offset;
+
+    if (mmap(at, bytes, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+             0) == MAP_FAILED)
+        return dsm__fail_errno("cannot hide a segment of %s",
+                               dsm__bytes_text(bytes));
+    return 0;
+}
+
+void
+dsm__space_release(struct dsm__space *space)
+{
+    if (space->base)
+        munmap(space->base, space->size);
+    space->base = NULL;
+}

@@ -1,0 +1,104 @@
+/* Worker information and its table. */
+#include "stats/stats.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "registry/member.h"
+
+#include <dsm/cluster.h>
+
+#include <errno.h>
+#include <string.h>
+
+double
+dsm__seconds(const struct dsm__control *control, uint64_t ticks)
+{
+    double seconds = 1e-9 * (double)(dsm__now() - control->ns_then);
+    double since = (double)(dsm__ticks() - control->ticks_then);
+
+    return since > 0 ? (double)ticks * seconds / since : 0;
+}
+
+/* A worker runs from the moment it begins a region until its bit is set. */
+static dsm_worker_state
+state_of(const struct dsm__control *control, unsigned id)
+{
+    const struct dsm__worker_slot *slot = dsm__worker_slot(control, id);
+    uint32_t region = slot->began;
+    uint64_t bit = UINT64_C(1) << id % 64;
+    dsm_worker_state state = (dsm_worker_state)slot->state;
+
+    if (state == DSM_WORKER_IDLE && region &&
+        region != control->region.done.word &&
+        !(control->region.ended[region & 1].word[id / 64] & bit))
+        return DSM_WORKER_RUNNING;
+    return state;
+}
+
+static void
+fill(dsm_worker_info *info, const struct dsm__control *control, unsigned id)
+{
+    const struct dsm__worker_slot *slot = dsm__worker_slot(control, id);
+    const struct dsm__outcome *outcome = &slot->outcome;
+
+    info->id = id;
+    info->state = state_of(control, id);
+    info->pid = slot->pid;
+    info->value = outcome->value;
+    info->signal = outcome->signal;
+    info->exit_code = outcome->exit_code;
+    info->dead_pid = outcome->dead_pid;
+    memcpy(info->message, outcome->message, sizeof info->message);
+    info->message[sizeof info->message - 1] = '\0';
+    info->regions = slot->regions;
+    info->deaths = slot->deaths;
+    info->busy = dsm__seconds(control, slot->busy);
+    info->idle = dsm__seconds(control, slot->idle);
+    info->barrier_wait = dsm__seconds(control, slot->barrier_wait);
+    info->lock_wait = dsm__seconds(control, slot->lock_wait);
+}
+
+int
+dsm_cluster_worker(const dsm_cluster *cluster, unsigned id,
+                   dsm_worker_info *info)
+{
+    struct dsm__control *control = dsm__member(cluster)->control;
+    dsm_worker_info all = DSM_WORKER_INFO_INIT;
+    size_t size = info->size;
+
+    if (!dsm__identity_ok() || !control)
+        return dsm__identity_fail(__func__);
+    if (size < sizeof info->size)
+        return dsm__fail(-EINVAL, "set the info to DSM_WORKER_INFO_INIT first");
+    if (id >= control->workers)
+        return dsm__fail(-EINVAL,
+                         "cluster '%s' has %u workers, and no worker %u",
+                         control->name, control->workers, id);
+    fill(&all, control, id);
+    memcpy(info, &all, size < sizeof all ? size : sizeof all);
+    info->size = size;
+    return 0;
+}
+
+int
+dsm_cluster_print_stats(const dsm_cluster *cluster, FILE *stream)
+{
+    static const char *const state[] = {"starting", "idle", "running", "dead"};
+    struct dsm__control *control = dsm__member(cluster)->control;
+
+    if (!dsm__identity_ok() || !control)
+        return dsm__identity_fail(__func__);
+    fprintf(stream, "%6s %8s %9s %9s %9s %12s %10s %9s %6s\n", "WORKER", "PID",
+            "STATE", "REGIONS", "BUSY s", "BARRIER s", "LOCK s", "IDLE s",
+            "DEATHS");
+    for (unsigned id = 0; id < control->workers; id++) {
+        dsm_worker_info info = DSM_WORKER_INFO_INIT;
+
+        fill(&info, control, id);
+        fprintf(stream, "%6u %8ld %9s %9llu %9.3f %12.3f %10.3f %9.3f %6llu\n",
+                id, (long)info.pid, state[info.state],
+                (unsigned long long)info.regions, info.busy, info.barrier_wait,
+                info.lock_wait, info.idle, (unsigned long long)info.deaths);
+    }
+    return ferror(stream) ? dsm__fail(-EIO, "cannot print the statistics") : 0;
+}

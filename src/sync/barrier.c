@@ -1,0 +1,237 @@
+/* Named barriers of both kinds. */
+#include "sync/barrier.h"
+
+#include "base/error.h"
+#include "base/point.h"
+#include "sync/gate.h"
+
+#include <dsm/sync.h>
+
+#include <errno.h>
+#include <string.h>
+
+struct dsm_barrier {
+    struct dsm__object object;
+    struct dsm__gate gate;
+    _Atomic uint64_t clients; /* bit k: client k has waited on it */
+    uint32_t type;            /* dsm_barrier_kind */
+    /* Of the pthread kind: how many are inside of its wait. */
+    _Atomic uint32_t inside;
+    pthread_barrier_t pthread;
+};
+
+_Static_assert(sizeof(struct dsm_barrier) <= sizeof(union dsm__slot),
+               "a barrier fits into a slot");
+
+static int
+pthread_kind_init(struct dsm_barrier *barrier)
+{
+    pthread_barrierattr_t attributes;
+    int error = pthread_barrierattr_init(&attributes);
+
+    if (!error) {
+        pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+        /* Never destroyed: that hangs after a waiter was killed. */
+        memset(&barrier->pthread, 0, sizeof barrier->pthread);
+        error = pthread_barrier_init(&barrier->pthread, &attributes,
+                                     barrier->gate.parties);
+        pthread_barrierattr_destroy(&attributes);
+    }
+    atomic_store(&barrier->inside, 0);
+    if (error)
+        return dsm__fail(-error, "cannot make a pthread barrier");
+    return 0;
+}
+
+static int
+check(const char *name, unsigned parties, dsm_barrier_kind kind)
+{
+    if (parties < 1 || parties > 65535)
+        return dsm__fail(-EINVAL,
+                         "barrier '%s' for %u parties: 1 to 65535 are possible",
+                         name, parties);
+    if (kind != DSM_BARRIER_ROBUST && kind != DSM_BARRIER_PTHREAD)
+        return dsm__fail(-EINVAL, "barrier '%s': there is no kind %d", name,
+                         (int)kind);
+    return dsm__name_check("a barrier", name);
+}
+
+int
+dsm_barrier_create(dsm_barrier **barrier, dsm_cluster *cluster,
+                   const char *name, unsigned parties, dsm_barrier_kind kind)
+{
+    struct dsm__member *member;
+    struct dsm__object *object;
+    struct dsm_barrier *made;
+    int error = check(name, parties, kind);
+
+    *barrier = NULL;
+    if (error || (error = dsm__object_begin(&member, cluster, __func__)))
+        return error;
+    error = dsm__object_new(&object, member, DSM_OBJECT_BARRIER, name, 0, 0);
+    if (!error) {
+        made = (struct dsm_barrier *)object;
+        dsm__gate_init(&made->gate, parties);
+        made->type = kind;
+        if (kind == DSM_BARRIER_PTHREAD)
+            error = pthread_kind_init(made);
+        if (error) {
+            dsm__object_abandon(object);
+        } else {
+            dsm__object_publish(member, object);
+            *barrier = made;
+        }
+    }
+    dsm__registry_unlock(member);
+    return error;
+}
+
+int
+dsm_barrier_open(dsm_barrier **barrier, dsm_cluster *cluster, const char *name)
+{
+    struct dsm__object *object;
+    int error = dsm__object_open(&object, cluster, name, DSM_OBJECT_BARRIER);
+
+    *barrier = (struct dsm_barrier *)object;
+    return error;
+}
+
+int
+dsm_barrier_destroy(dsm_barrier *barrier)
+{
+    struct dsm__member *member;
+    int error;
+
+    if (!barrier)
+        return 0;
+    if (!dsm__identity_ok())
+        return dsm__identity_fail(__func__);
+    error = dsm__object_begin_destroy(&member, &barrier->object);
+    if (error)
+        return error;
+    if (dsm__gate_waited_at(&barrier->gate))
+        error = dsm__fail(-EBUSY, "someone waits at barrier '%s'",
+                          barrier->object.name);
+    else
+        dsm__object_remove(member, &barrier->object);
+    dsm__registry_unlock(member);
+    return error;
+}
+
+static int
+pthread_kind_wait(struct dsm_barrier *barrier, struct dsm__control *control)
+{
+    struct dsm__member *member = dsm__member_of(control);
+    int result;
+
+    if (!member || member->role != DSM__WORKER)
+        return dsm__fail(-EPERM,
+                         "barrier '%s' is a pthread barrier, which only worker "
+                         "processes may wait at",
+                         barrier->object.name);
+    atomic_fetch_add(&barrier->inside, 1);
+    DSM__POINT("barrier.pthread");
+    result = pthread_barrier_wait(&barrier->pthread);
+    atomic_fetch_sub(&barrier->inside, 1);
+    return result == PTHREAD_BARRIER_SERIAL_THREAD ? 1 : 0;
+}
+
+/* Notes that an attached program takes part: its death must break it too. */
+static void
+note_client(struct dsm_barrier *barrier, const struct dsm__control *control)
+{
+    struct dsm__member *member = dsm__member_of(control);
+
+    if (member && member->role == DSM__ATTACHED)
+        atomic_fetch_or(&barrier->clients, UINT64_C(1) << member->index);
+}
+
+int
+dsm_barrier_wait(dsm_barrier *barrier)
+{
+    struct dsm__control *control;
+    struct dsm__worker_slot *account;
+    uint64_t waited = 0;
+    int result;
+
+    if (!dsm__identity_ok())
+        return dsm__identity_fail(__func__);
+    control = dsm__control_of(barrier, barrier->object.self);
+    if (barrier->type == DSM_BARRIER_PTHREAD)
+        return pthread_kind_wait(barrier, control);
+    account = dsm__worker_here(control);
+    if (!account)
+        note_client(barrier, control);
+    result = dsm__gate_wait(control, &barrier->gate, &waited, NULL);
+    if (account)
+        account->barrier_wait += waited;
+    if (result == DSM_EBROKEN)
+        return dsm__fail(result, "barrier '%s' lost a participant",
+                         barrier->object.name);
+    if (result == DSM_ESTALE)
+        return dsm__fail(result,
+                         "barrier '%s': the cluster's supervisor is gone",
+                         barrier->object.name);
+    return result;
+}
+
+/* Calls visit on each barrier in use, without a lock: slots keep their kind, so
+ * the worst is to break one that was made this very moment. */
+static void
+each(struct dsm__control *control,
+     void (*visit)(struct dsm_barrier *barrier, unsigned client),
+     unsigned client)
+{
+    uint64_t n = atomic_load_explicit(&control->objects, memory_order_acquire);
+
+    for (uint64_t k = 0; k < n; k++) {
+        struct dsm__object *object = &dsm__slot(control, k)->object;
+
+        if (atomic_load(&object->kind) == DSM_OBJECT_BARRIER &&
+            atomic_load(&object->state) == DSM__LIVE)
+            visit((struct dsm_barrier *)object, client);
+    }
+}
+
+static void
+break_one(struct dsm_barrier *barrier, unsigned client)
+{
+    (void)client;
+    dsm__gate_break(&barrier->gate);
+}
+
+static void
+mend_one(struct dsm_barrier *barrier, unsigned client)
+{
+    (void)client;
+    dsm__gate_mend(&barrier->gate, false);
+    if (barrier->type == DSM_BARRIER_PTHREAD && barrier->inside)
+        (void)pthread_kind_init(barrier);
+}
+
+static void
+forget_client(struct dsm_barrier *barrier, unsigned client)
+{
+    uint64_t bit = UINT64_C(1) << client;
+
+    if (atomic_fetch_and(&barrier->clients, ~bit) & bit)
+        dsm__gate_mend(&barrier->gate, true);
+}
+
+void
+dsm__barriers_break(struct dsm__control *control)
+{
+    each(control, break_one, 0);
+}
+
+void
+dsm__barriers_mend(struct dsm__control *control)
+{
+    each(control, mend_one, 0);
+}
+
+void
+dsm__barriers_forget_client(struct dsm__control *control, unsigned client)
+{
+    each(control, forget_client, client);
+}

@@ -1,0 +1,19 @@
+/* What the cluster does with all its barriers when a worker or a client dies.
+ */
+#ifndef DSM_SYNC_BARRIER_H
+#define DSM_SYNC_BARRIER_H
+
+#include "registry/object.h"
+
+/* Breaks every robust barrier.  Takes no lock (supervisor). */
+void dsm__barriers_break(struct dsm__control *control);
+
+/* At the end of a region that broke, all its workers ended or dead: makes every
+ * barrier whole; a pthread one that a killed worker waits at is made anew. */
+void dsm__barriers_mend(struct dsm__control *control);
+
+/* A client died outside of any region: those who wait at a barrier that it has
+ * waited on get DSM_EBROKEN; takes no lock (supervisor). */
+void dsm__barriers_forget_client(struct dsm__control *control, unsigned client);
+
+#endif

@@ -1,0 +1,126 @@
+/* Barriers that break; see gate.h for the word's layout. */
+#include "sync/gate.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/point.h"
+#include "os/futex.h"
+#include "sync/wait.h"
+
+#define GENERATION (UINT64_C(1) << 33)
+#define BROKEN (UINT64_C(1) << 32)
+#define MEND (UINT64_C(1) << 16)
+#define COUNT_MASK UINT64_C(0xffff)
+#define MENDS_MASK UINT64_C(0xffff0000)
+
+static uint64_t
+load(const struct dsm__gate *gate)
+{
+    return atomic_load_explicit(&gate->word, memory_order_acquire);
+}
+
+void
+dsm__gate_init(struct dsm__gate *gate, uint32_t parties)
+{
+    atomic_store(&gate->word, 0);
+    atomic_store(&gate->sleeping, 0);
+    gate->parties = parties;
+}
+
+/* Whether the round that began with the word `then` is over in `now`: 1 and the
+ * result, or 0. */
+static bool
+over(uint64_t now, uint64_t then, int *result)
+{
+    if ((now ^ then) >> 33) {
+        *result = ((now ^ then) & MENDS_MASK) ? DSM_EBROKEN : 0;
+        return true;
+    }
+    *result = DSM_EBROKEN;
+    return (now & BROKEN) != 0;
+}
+
+/* The waiting that did not end within the first spins. */
+static int
+wait_long(struct dsm__control *control, struct dsm__gate *gate, uint64_t then,
+          uint64_t *waited_ticks,
+          bool (*hopeless)(const struct dsm__control *control))
+{
+    uint64_t start = dsm__ticks();
+    int result = 0, error = 0;
+
+    while (!over(load(gate), then, &result) && !error) {
+        if (hopeless && hopeless(control)) {
+            dsm__gate_break(gate);
+            continue;
+        }
+        error =
+            dsm__wait(control, dsm__upper(&gate->word), (uint32_t)(then >> 32),
+                      &gate->sleeping, DSM__NO_DEADLINE);
+    }
+    *waited_ticks += dsm__ticks() - start;
+    return error ? error : result;
+}
+
+int
+dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
+               uint64_t *waited_ticks,
+               bool (*hopeless)(const struct dsm__control *control))
+{
+    uint64_t parties = gate->parties, then;
+    int result;
+
+    DSM__POINT("gate.wait");
+    /* Not counted once it is broken, or the count might run over. */
+    if (load(gate) & BROKEN)
+        return DSM_EBROKEN;
+    /* Release: what this party wrote; acquire: what the others did.  Pairs with
+     * itself and with the loads of the word by those who wait. */
+    then = atomic_fetch_add_explicit(&gate->word, 1, memory_order_acq_rel);
+    if (then & BROKEN)
+        return DSM_EBROKEN;
+    if (((then & COUNT_MASK) + 1) % parties == 0) {
+        /* seq_cst: pairs with the sleeper's flag, see dsm__wake. */
+        atomic_fetch_add_explicit(&gate->word, GENERATION - parties,
+                                  memory_order_seq_cst);
+        dsm__wake(dsm__upper(&gate->word), &gate->sleeping);
+        return 1;
+    }
+    if ((then & COUNT_MASK) >= parties)
+        then += GENERATION;
+    for (int k = 0; k < 100; k++) {
+        if (over(load(gate), then, &result))
+            return result;
+        dsm__pause();
+    }
+    return wait_long(control, gate, then, waited_ticks, hopeless);
+}
+
+void
+dsm__gate_break(struct dsm__gate *gate)
+{
+    atomic_fetch_or_explicit(&gate->word, BROKEN, memory_order_seq_cst);
+    dsm__futex_wake(dsm__upper(&gate->word));
+}
+
+void
+dsm__gate_mend(struct dsm__gate *gate, bool even_whole)
+{
+    uint64_t old = load(gate), mended;
+
+    do {
+        if (!(old & BROKEN) && !even_whole)
+            return;
+        mended = ((old >> 33 << 33) + GENERATION) | ((old + MEND) & MENDS_MASK);
+    } while (!atomic_compare_exchange_weak_explicit(
+        &gate->word, &old, mended, memory_order_seq_cst, memory_order_acquire));
+    dsm__futex_wake(dsm__upper(&gate->word));
+}
+
+bool
+dsm__gate_waited_at(const struct dsm__gate *gate)
+{
+    uint64_t word = load(gate);
+
+    return (word & COUNT_MASK) != 0 && !(word & BROKEN);
+}

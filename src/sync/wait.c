@@ -1,0 +1,59 @@
+/* The part of waiting that gives the CPU away; see wait.h. */
+#include "sync/wait.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "os/futex.h"
+#include "registry/mutex.h"
+
+#include <errno.h>
+#include <sched.h>
+
+void
+dsm__wait_tune(struct dsm__control *control, unsigned processes)
+{
+    bool fits = processes <= dsm__cpu_count();
+
+    control->spins = fits ? 1000 : 200;
+    control->yields = fits ? 0 : 100;
+}
+
+int
+dsm__wait_slow(const struct dsm__control *control, _Atomic uint32_t *word,
+               uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
+{
+    for (uint32_t k = control->yields; k > 0; k--) {
+        sched_yield();
+        if (atomic_load_explicit(word, memory_order_acquire) != seen)
+            return 0;
+    }
+    return dsm__sleep(control, word, seen, sleeping, deadline);
+}
+
+int
+dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
+           uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
+{
+    int64_t now;
+
+    if (dsm__supervisor_dead(control))
+        return DSM_ESTALE;
+    now = dsm__now();
+    if (now >= deadline)
+        return -ETIMEDOUT;
+    /* Pairs with dsm__wake. */
+    atomic_store_explicit(sleeping, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(word, memory_order_seq_cst) == seen)
+        dsm__futex_wait(word, seen,
+                        deadline - now < DSM__SLICE_NS ? deadline - now
+                                                       : DSM__SLICE_NS);
+    return 0;
+}
+
+void
+dsm__wake_slow(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
+{
+    /* Whoever goes to sleep again sets the flag again. */
+    atomic_store_explicit(sleeping, 0, memory_order_seq_cst);
+    dsm__futex_wake(word);
+}

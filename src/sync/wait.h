@@ -1,0 +1,69 @@
+/* Waiting: the one place where the library waits for another process.
+ *
+ * First spin, which costs nobody anything while every participant has a CPU of
+ * its own (some 50 ns for a barrier, against 6 to 37 µs through the kernel);
+ * where there are more processes than CPUs spin little and yield.  Then sleep
+ * on the word as a futex, in slices, and look after each whether the
+ * supervisor, which would tell of every other death, is alive itself. */
+#ifndef DSM_SYNC_WAIT_H
+#define DSM_SYNC_WAIT_H
+
+#include "os/cpu.h"
+#include "registry/control.h"
+
+/* The halves of a 64-bit word, as futexes are 32 bits wide. */
+static inline _Atomic uint32_t *
+dsm__lower(_Atomic uint64_t *word)
+{
+    return (_Atomic uint32_t *)word +
+           (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 1);
+}
+
+static inline _Atomic uint32_t *
+dsm__upper(_Atomic uint64_t *word)
+{
+    return (_Atomic uint32_t *)word +
+           (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1 : 0);
+}
+
+/* Chooses control->spins and yields for `processes` that want to run. */
+void dsm__wait_tune(struct dsm__control *control, unsigned processes);
+
+/* Waits while *word == seen: yields, then sleeps once.  0: look again; the word
+ * may have changed or something else have happened.  -ETIMEDOUT: the deadline
+ * has passed.  DSM_ESTALE: the supervisor is gone. */
+int dsm__wait_slow(const struct dsm__control *control, _Atomic uint32_t *word,
+                   uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline);
+
+/* The same without yielding first: for a controller that only waits and would
+ * take a worker's CPU. */
+int dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
+               uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline);
+
+/* dsm__wait_slow after spinning. */
+static inline int
+dsm__wait(const struct dsm__control *control, _Atomic uint32_t *word,
+          uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
+{
+    for (uint32_t k = control->spins; k > 0; k--) {
+        if (atomic_load_explicit(word, memory_order_acquire) != seen)
+            return 0;
+        dsm__pause();
+    }
+    return dsm__wait_slow(control, word, seen, sleeping, deadline);
+}
+
+void dsm__wake_slow(_Atomic uint32_t *word, _Atomic uint32_t *sleeping);
+
+/* After a sequentially consistent change of the word: wakes whoever sleeps on
+ * it.  The flag is set before a sleeper's last look at the word, so either the
+ * sleeper sees the change or this sees the flag. */
+static inline void
+dsm__wake(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
+{
+    if (__builtin_expect(
+            atomic_load_explicit(sleeping, memory_order_seq_cst) != 0, 0))
+        dsm__wake_slow(word, sleeping);
+}
+
+#endif
