@@ -82,7 +82,8 @@ DSM_API DSM_CHECKED int dsm_array_open(dsm_array **array, dsm_cluster *cluster,
 
 /* A view of rows begin .. end-1 (along the first dimension); shares the data
  * and ends with the array, or earlier by dsm_array_destroy(view).  -EINVAL for
- * a scalar or a range outside of it. */
+ * a scalar or a range outside of it; -ENOSPC: too many objects.  A worker may
+ * make and destroy views while a region runs. */
 DSM_API DSM_CHECKED int dsm_array_view(dsm_array **view, dsm_array *array,
                                        size_t begin, size_t end)
     DSM_NONNULL(1, 2);

@@ -48,7 +48,7 @@ typedef struct dsm_cluster_options {
     const void *setup_arg; /* for both; copied, for re-forked workers too */
     size_t setup_arg_size;
     dsm_bind bind;
-    int grace_ms;          /* between asking and killing; default 1000 */
+    int grace_ms;          /* between asking and killing; 0: 1000 */
     size_t address_space;  /* bytes reserved for arrays; default 1 TiB, halved
                               until it fits */
     bool controller_works; /* the controller is worker 0, without isolation
@@ -142,9 +142,10 @@ typedef struct dsm_object_info {
  * options->setup.  Before that it takes away what dead clusters of this user
  * left in /dev/shm.  `options` may be NULL.
  * 0; -EINVAL: a bad name, option or number of workers; -EEXIST: a live cluster
- * has the name; -ENOSPC: /dev/shm is full; -EAGAIN: no process could be forked;
- * DSM_EFAILED, DSM_EWORKER: setup failed or died three times in a row.
- * Forks: see dsm(7), CAVEATS. */
+ * has the name; -ENOSPC: /dev/shm is full; -ENOMEM: no memory, or no
+ * addresses to reserve; -EAGAIN: no process could be forked; DSM_EFAILED,
+ * DSM_EWORKER or the code given to dsm_worker_fail: setup failed or died three
+ * times in a row; -EPERM: called in a worker.  Forks: see dsm(7), CAVEATS. */
 DSM_API DSM_CHECKED int dsm_cluster_create(dsm_cluster **cluster,
                                            unsigned workers,
                                            const dsm_cluster_options *options)
@@ -159,11 +160,15 @@ DSM_API void dsm_cluster_destroy(dsm_cluster *cluster);
  * `arg`, arg_size bytes of it, is copied, and workers see the copy, 64-byte
  * aligned.  With arg_size 0 the pointer itself is passed: NULL, or into an
  * array or object of the cluster, else -EINVAL.
- * 0; DSM_EFAILED: a function returned non-zero; DSM_EWORKER: a worker died (it
- * has been replaced); DSM_EBROKEN: a worker left its function while others
- * waited for it at a barrier; the code given to dsm_worker_fail; -EBUSY: a
- * region runs already; -EPERM: called in a worker or through an attached
- * handle; DSM_ESTALE: the supervisor is gone. */
+ * 0, or how the first worker that failed did: DSM_EFAILED: its function
+ * returned non-zero, or while it held a lock (the worker is then replaced, and
+ * the next to acquire the lock is told); DSM_EWORKER: it died (and has been
+ * replaced); DSM_EBROKEN: it left its function while others waited for it at
+ * the worker barrier; or the code given to dsm_worker_fail.  -EBUSY: a region
+ * runs already; -EPERM: called in a worker or through an attached handle;
+ * DSM_ESTALE: the supervisor is gone; when a worker could not be replaced three
+ * times in a row, what dsm_cluster_create would have returned, until
+ * dsm_cluster_refresh. */
 DSM_API DSM_CHECKED int dsm_cluster_run(dsm_cluster *cluster, dsm_fn fn,
                                         const void *arg, size_t arg_size)
     DSM_NONNULL(1, 2);
@@ -185,12 +190,14 @@ DSM_API DSM_CHECKED int dsm_cluster_wait(dsm_cluster *cluster, int timeout_ms)
  * killed and replaced.  DSM_GRACE: the option's; DSM_FOREVER: only ask; 0: kill
  * at once.  dsm_cluster_wait then returns 0 if every function returned 0 by
  * itself, DSM_ECANCELED if one had to be killed.  Returns at once; 0 also when
- * no region runs. */
+ * no region runs; -EPERM: called in a worker or through an attached handle. */
 DSM_API int dsm_cluster_cancel(dsm_cluster *cluster, int grace_ms)
     DSM_NONNULL(1);
 
 /* Kills and re-forks every worker: fresh memory, the same arrays, locks and
- * queues.  Waits until all have run setup.  -EBUSY while a region runs. */
+ * queues.  Waits until all have run setup.  0; -EBUSY: a region runs, or
+ * another refresh; -EPERM: called in a worker; DSM_ESTALE: the supervisor is
+ * gone; and what dsm_cluster_create returns when workers cannot start. */
 DSM_API DSM_CHECKED int dsm_cluster_refresh(dsm_cluster *cluster)
     DSM_NONNULL(1);
 
@@ -198,14 +205,17 @@ DSM_API DSM_CHECKED int dsm_cluster_refresh(dsm_cluster *cluster)
  * refresh, not for regions.  Maps everything at the cluster's own addresses.
  * 0; -ENOENT: no such cluster; DSM_ESTALE: its owner is gone; -EADDRNOTAVAIL:
  * the addresses are taken here; -EXDEV: it lives in another pid namespace;
- * DSM_EFORMAT: not a control segment of this version. */
+ * -EAGAIN: 64 programs have joined already; DSM_EFORMAT: not a control segment
+ * of this version.  When the cluster ends, what was mapped stays readable, and
+ * waits end with DSM_ESTALE. */
 DSM_API DSM_CHECKED int dsm_cluster_attach(dsm_cluster **cluster,
                                            const char *name) DSM_NONNULL(1, 2);
 
 DSM_API unsigned dsm_cluster_workers(const dsm_cluster *cluster) DSM_NONNULL(1);
 DSM_API const char *dsm_cluster_name(const dsm_cluster *cluster) DSM_NONNULL(1);
 
-/* Tells about worker `id`; *info was set to DSM_WORKER_INFO_INIT. */
+/* Tells about worker `id`; *info was set to DSM_WORKER_INFO_INIT.  -EINVAL: it
+ * was not, or there is no such worker. */
 DSM_API int dsm_cluster_worker(const dsm_cluster *cluster, unsigned id,
                                dsm_worker_info *info) DSM_NONNULL(1, 3);
 
@@ -214,12 +224,14 @@ DSM_API int dsm_cluster_print_stats(const dsm_cluster *cluster, FILE *stream)
     DSM_NONNULL(1, 2);
 
 /* Calls visit for each cluster of this user, live and stale, in order of their
- * names.  A non-zero return stops, and is returned.  Needs no cluster. */
+ * names.  A non-zero return stops, and is returned (a positive one is told from
+ * the library's errors).  Needs no cluster. */
 DSM_API int dsm_cluster_list(int (*visit)(const dsm_cluster_info *info,
                                           void *arg),
                              void *arg) DSM_NONNULL(1);
 
-/* The same for the objects of one cluster, live or stale. */
+/* The same for the objects of one cluster, live or stale.  -ENOENT: there is
+ * none of that name; DSM_EFORMAT: its control segment cannot be read. */
 DSM_API int dsm_cluster_objects(const char *name,
                                 int (*visit)(const dsm_object_info *info,
                                              void *arg),

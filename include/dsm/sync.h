@@ -82,8 +82,8 @@ DSM_API int dsm_queue_destroy(dsm_queue *queue);
 
 /* Copies message_size bytes in, waiting for room, or out, waiting for a
  * message.  0; -ETIMEDOUT; -EPIPE: closed (and for pop: drained);
- * DSM_ECANCELED: the region that this worker runs lost a worker or was
- * cancelled. */
+ * DSM_ECANCELED, in a worker and in the controller: the region under way lost a
+ * worker or was cancelled. */
 DSM_API DSM_CHECKED int dsm_queue_push(dsm_queue *queue, const void *message,
                                        int timeout_ms) DSM_NONNULL(1, 2);
 DSM_API DSM_CHECKED int dsm_queue_pop(dsm_queue *queue, void *message,

@@ -24,7 +24,8 @@ typedef struct dsm_worker dsm_worker;
 
 /* A function for workers: regions, setup and cleanup.  `arg` is the worker's
  * view of the argument that was given (see dsm_cluster_run).  0 is success;
- * anything else makes the region fail with DSM_EFAILED. */
+ * anything else makes the region fail with DSM_EFAILED, and the others'
+ * barriers break, but they are not killed. */
 typedef int (*dsm_fn)(dsm_worker *self, const void *arg, size_t arg_size);
 
 /* This worker's number, 0 .. count-1, and how many there are. */

@@ -36,28 +36,6 @@ dsm__clients_listen(struct dsm__watch *watch)
     return 0;
 }
 
-void
-dsm__clients_accept(struct dsm__watch *watch)
-{
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    int fd = accept4(watch->listener, NULL, NULL, SOCK_CLOEXEC);
-
-    if (fd < 0)
-        return;
-    for (int k = 0; k < DSM__CLIENTS_MAX; k++) {
-        if (watch->clients[k] >= 0)
-            continue;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-            peer.uid != geteuid())
-            break;
-        watch->clients[k] = fd;
-        dsm__watch_fd(watch, fd, k);
-        return;
-    }
-    close(fd); /* a stranger, or one too many */
-}
-
 static void reply(int fd, int result, int value, const char *format, ...)
     DSM_PRINTF(4, 5);
 
@@ -73,6 +51,32 @@ reply(int fd, int result, int value, const char *format, ...)
     /* A client that does not read loses its reply, not the supervisor's time.
      */
     send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void
+dsm__clients_accept(struct dsm__watch *watch)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    int fd = accept4(watch->listener, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+        peer.uid != geteuid()) {
+        close(fd);
+        return;
+    }
+    for (int k = 0; k < DSM__CLIENTS_MAX; k++) {
+        if (watch->clients[k] >= 0)
+            continue;
+        watch->clients[k] = fd;
+        dsm__watch_fd(watch, fd, k);
+        return;
+    }
+    reply(fd, -EAGAIN, 0, "the cluster has %d clients already",
+          DSM__CLIENTS_MAX);
+    close(fd);
 }
 
 static void

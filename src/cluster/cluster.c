@@ -19,7 +19,7 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,9 +108,12 @@ take_options(dsm_cluster *cluster, const dsm_cluster_options *given)
             return dsm__fail_errno("no memory for options.setup_arg");
         memcpy(cluster->setup_arg, options->setup_arg, options->setup_arg_size);
     }
-    if (options->log && !(cluster->log = strdup(options->log)))
-        return dsm__fail_errno("no memory for options.log");
-    return 0;
+    if (!options->log)
+        return 0;
+    cluster->log =
+        open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    return cluster->log < 0 ? dsm__fail_errno("options.log %s", options->log)
+                            : 0;
 }
 
 /* The directory's real path, so that other programs find it from anywhere. */
@@ -328,6 +331,9 @@ launch(dsm_cluster *cluster)
     }
     pthread_sigmask(SIG_SETMASK, &cluster->host_mask, NULL);
     close(ends[1]);
+    if (cluster->log >= 0)
+        close(cluster->log);
+    cluster->log = -1;
     if (controller >= 0)
         close(controller);
     cluster->member.command = ends[0];
@@ -385,6 +391,8 @@ release(dsm_cluster *cluster)
     struct dsm__member *member = &cluster->member;
 
     dsm__member_remove(member);
+    if (cluster->log >= 0)
+        close(cluster->log);
     if (member->command >= 0)
         close(member->command);
     if (member->fd >= 0)
@@ -394,7 +402,6 @@ release(dsm_cluster *cluster)
     pthread_mutex_destroy(&cluster->commands);
     if (cluster->options.setup_arg_size)
         free(cluster->setup_arg);
-    free(cluster->log);
     free(cluster->bindings);
     free(cluster);
 }
@@ -406,7 +413,7 @@ dsm__cluster_new(void)
 
     if (!cluster)
         return NULL;
-    cluster->member.fd = cluster->member.command = -1;
+    cluster->member.fd = cluster->member.command = cluster->log = -1;
     pthread_mutex_init(&cluster->regions, NULL);
     pthread_mutex_init(&cluster->commands, NULL);
     return cluster;
@@ -421,6 +428,8 @@ dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
     int error;
 
     *cluster = NULL;
+    if (dsm__worker_process())
+        return dsm__fail(-EPERM, "a worker cannot create a cluster");
     error = dsm__host_prepare();
     if (error)
         return error;

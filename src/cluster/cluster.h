@@ -24,7 +24,7 @@ struct dsm_cluster {
     struct dsm__member member;   /* first: see dsm__member() */
     dsm_cluster_options options; /* checked; name and directory not kept */
     void *setup_arg;
-    char *log;
+    int log; /* options.log, open, until the supervisor has it; or -1 */
 
     /* Of the controller: one region at a time, one command at a time. */
     pthread_mutex_t regions, commands;

@@ -74,8 +74,7 @@ dsm__command(int fd, const struct dsm__request *request, int32_t *value,
     do
         n = send(fd, request, sizeof *request, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return dsm__fail(DSM_ESTALE, "the cluster's supervisor is gone");
+    /* Also when that failed: it may have said why it closed. */
     error = wait_readable(fd, dsm__deadline(timeout_ms));
     if (error)
         return dsm__fail(error, "the cluster's supervisor does not answer");

@@ -39,7 +39,6 @@ drop_member(struct dsm__member *member, void *argument)
         close(member->command);
     member->fd = member->command = -1;
     member->control = NULL; /* which is not mapped here */
-    dsm__member_remove(member);
 }
 
 static void
@@ -48,6 +47,7 @@ in_fork_child(void)
     /* In a worker and in the supervisor the library forks by itself, and arms
      * the child again: those have no members in the list. */
     dsm__member_each(drop_member, NULL);
+    dsm__member_forget_all();
 }
 
 static void

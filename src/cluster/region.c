@@ -172,7 +172,7 @@ collect(dsm_cluster *cluster, int64_t deadline)
                          control->name);
     pthread_mutex_lock(&cluster->commands);
     if (region->failures || region->interrupt ||
-        dsm__gate_waited_at(&region->gate))
+        !dsm__gate_at_rest(&region->gate))
         result = mend(control);
     pthread_mutex_unlock(&cluster->commands);
     return error ? error : result;

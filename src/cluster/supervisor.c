@@ -38,7 +38,7 @@ dsm__watch_log(const struct dsm__watch *watch, const char *format, ...)
 {
     va_list arguments;
 
-    if (!watch->cluster->log)
+    if (!watch->cluster->options.log)
         return;
     va_start(arguments, format);
     vdprintf(STDERR_FILENO, format, arguments);
@@ -185,16 +185,13 @@ loop(struct dsm__watch *watch)
 }
 
 static void
-open_log(const char *path)
+take_log(dsm_cluster *cluster)
 {
-    int fd =
-        path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
-
-    if (fd < 0)
+    if (cluster->log < 0)
         return;
-    dup2(fd, STDOUT_FILENO);
-    dup2(fd, STDERR_FILENO);
-    close(fd);
+    dup2(cluster->log, STDOUT_FILENO);
+    dup2(cluster->log, STDERR_FILENO);
+    close(cluster->log);
 }
 
 static int
@@ -227,7 +224,7 @@ become_supervisor(struct dsm__watch *watch)
     dsm__stdio_purge();
     if (dsm__identity_arm() < 0)
         _exit(1);
-    open_log(watch->cluster->log);
+    take_log(watch->cluster);
     pthread_mutex_lock(&watch->control->alive);
     DSM__POINT("supervisor.start");
     atomic_store(&watch->control->supervisor, watch->self);

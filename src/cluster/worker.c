@@ -55,6 +55,14 @@ dsm_worker_barrier(dsm_worker *self)
 
     if (result >= 0)
         return 0;
+    if (!dsm__region_interrupted(control)) {
+        /* Nobody died: one has left and will never come. */
+        dsm__outcome_fail(control, self->slot, DSM_EBROKEN,
+                          "worker %u waited at the worker barrier of region "
+                          "%u, which another had left already",
+                          self->id, self->region);
+        dsm__region_interrupt(control, self->region, DSM__LOST);
+    }
     return dsm__fail(DSM_EBROKEN,
                      "the worker barrier of region %u lost a participant",
                      self->region);

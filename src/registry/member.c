@@ -52,6 +52,14 @@ dsm__member_remove(struct dsm__member *member)
 }
 
 void
+dsm__member_forget_all(void)
+{
+    /* Another thread of the parent may have held it. */
+    pthread_mutex_init(&list_lock, NULL);
+    list = NULL;
+}
+
+void
 dsm__member_each(void (*visit)(struct dsm__member *member, void *arg),
                  void *arg)
 {
@@ -81,6 +89,12 @@ dsm__worker_become(const struct dsm__control *control,
 
     here->control = slot ? control : NULL;
     here->slot = slot;
+}
+
+bool
+dsm__worker_process(void)
+{
+    return process.slot != NULL;
 }
 
 int

@@ -40,6 +40,9 @@ struct dsm__member *dsm__member_of(const struct dsm__control *control);
 void dsm__member_add(struct dsm__member *member);
 void dsm__member_remove(struct dsm__member *member);
 
+/* In a fork's child: forgets all of them. */
+void dsm__member_forget_all(void);
+
 /* Calls visit on each. */
 void dsm__member_each(void (*visit)(struct dsm__member *member, void *arg),
                       void *arg);
@@ -52,6 +55,9 @@ struct dsm__worker_slot *dsm__worker_here(const struct dsm__control *control);
  * thread is none any more. */
 void dsm__worker_become(const struct dsm__control *control,
                         struct dsm__worker_slot *slot, bool whole_process);
+
+/* Whether this process is a worker. */
+bool dsm__worker_process(void);
 
 /* -EPERM with a sentence in a host's child. */
 int dsm__identity_fail(const char *call);

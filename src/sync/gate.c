@@ -50,7 +50,8 @@ wait_long(struct dsm__control *control, struct dsm__gate *gate, uint64_t then,
     int result = 0, error = 0;
 
     while (!over(load(gate), then, &result) && !error) {
-        if (hopeless && hopeless(control)) {
+        /* Looked at again in between: whoever left may have come first. */
+        if (hopeless && hopeless(control) && !over(load(gate), then, &result)) {
             dsm__gate_break(gate);
             continue;
         }
@@ -115,6 +116,12 @@ dsm__gate_mend(struct dsm__gate *gate, bool even_whole)
     } while (!atomic_compare_exchange_weak_explicit(
         &gate->word, &old, mended, memory_order_seq_cst, memory_order_acquire));
     dsm__futex_wake(dsm__upper(&gate->word));
+}
+
+bool
+dsm__gate_at_rest(const struct dsm__gate *gate)
+{
+    return (load(gate) & (COUNT_MASK | BROKEN)) == 0;
 }
 
 bool

@@ -34,7 +34,10 @@ void dsm__gate_break(struct dsm__gate *gate);
  * wait now get DSM_EBROKEN. */
 void dsm__gate_mend(struct dsm__gate *gate, bool even_whole);
 
-/* Whether someone waits at it now. */
+/* Whether it is whole and nobody waits at it. */
+bool dsm__gate_at_rest(const struct dsm__gate *gate);
+
+/* Whether it is whole and someone waits at it. */
 bool dsm__gate_waited_at(const struct dsm__gate *gate);
 
 #endif
