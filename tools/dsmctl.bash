@@ -1,0 +1,114 @@
+# Completion of dsmctl's command line for bash.
+
+_dsmctl_clusters()
+{
+    "$1" list --noheadings --output NAME 2>/dev/null
+}
+
+_dsmctl_arrays()
+{
+    local name kind
+
+    "$1" list "$2" --noheadings --output NAME,KIND 2>/dev/null |
+        while read -r name kind; do
+            [ "$kind" = array ] && echo "$name"
+        done
+}
+
+_dsmctl_options()
+{
+    case $1 in
+    list) echo --json --output --noheadings --bytes --check ;;
+    delete | export) echo --force ;;
+    clean) echo --dry-run ;;
+    *)
+        echo --json --output --noheadings --bytes --check --dry-run --force \
+            --help --version
+        ;;
+    esac
+}
+
+# The columns of clusters, or with a cluster's name those of its objects.
+_dsmctl_columns()
+{
+    if [ -n "$1" ]; then
+        echo NAME KIND TYPE SHAPE SIZE PATH
+    else
+        echo NAME STATE OWNER WORKERS OBJECTS SIZE AGE PROGRAM CREATED DIRECTORY
+    fi
+}
+
+# Completes the last of the names in a list such as +NAME,SIZE,ST.
+_dsmctl_complete_columns()
+{
+    local cur=$1 before=
+
+    case $cur in
+    *,*) before=${cur%,*}, ;;
+    +*) before=+ ;;
+    esac
+    cur=${cur#"$before"}
+    COMPREPLY=($(compgen -P "$before" -W "$(_dsmctl_columns "$2")" -- \
+        "${cur^^}"))
+    compopt -o nospace 2>/dev/null
+}
+
+_dsmctl()
+{
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local command= operands=() skip= i word
+
+    # "--output=NA" comes as three words.
+    [ "$cur" = = ] && cur=
+    [ "$prev" = = ] && prev=${COMP_WORDS[COMP_CWORD - 2]}
+    for ((i = 1; i < ${#COMP_WORDS[@]}; i++)); do
+        word=${COMP_WORDS[i]}
+        if [ "$word" = = ] || [ "$i" -eq "$COMP_CWORD" ]; then
+            continue
+        elif [ -n "$skip" ]; then
+            skip=
+        elif [ "$word" = -o ] || [ "$word" = --output ]; then
+            skip=yes
+        elif [[ $word != -* ]]; then
+            if [ -z "$command" ]; then
+                command=$word
+            else
+                operands+=("$word")
+            fi
+        fi
+    done
+
+    COMPREPLY=()
+    if [ "$prev" = -o ] || [ "$prev" = --output ]; then
+        _dsmctl_complete_columns "$cur" "${operands[0]}"
+        return
+    fi
+    if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W "$(_dsmctl_options "$command")" -- "$cur"))
+        return
+    fi
+    case $command in
+    '')
+        COMPREPLY=($(compgen -W "list delete clean export" -- "$cur"))
+        ;;
+    list | delete)
+        [ "$command" = list ] && [ ${#operands[@]} -gt 0 ] && return
+        COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur"))
+        ;;
+    export)
+        case ${#operands[@]} in
+        0) COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur")) ;;
+        1)
+            COMPREPLY=($(compgen -W \
+                "$(_dsmctl_arrays "$1" "${operands[0]}")" -- "$cur"))
+            ;;
+        2)
+            compopt -o filenames 2>/dev/null
+            COMPREPLY=($(compgen -f -- "$cur"))
+            ;;
+        esac
+        ;;
+    esac
+}
+
+complete -F _dsmctl dsmctl

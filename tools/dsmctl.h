@@ -1,0 +1,115 @@
+/* What the parts of dsmctl share: the request, its messages, and the table in
+ * which listings are printed. */
+#ifndef DSMCTL_H
+#define DSMCTL_H
+
+#include <dsm.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_STALE = 3, /* list --check and clean --dry-run found stale clusters */
+    EXIT_LIVE = 4   /* refused, because the cluster is live */
+};
+
+/* ---- dsmctl.c: the command line. */
+
+enum request_flag {
+    FLAG_JSON = 1 << 0,
+    FLAG_OUTPUT = 1 << 1,
+    FLAG_NOHEADINGS = 1 << 2,
+    FLAG_BYTES = 1 << 3,
+    FLAG_CHECK = 1 << 4,
+    FLAG_DRY_RUN = 1 << 5,
+    FLAG_FORCE = 1 << 6,
+    FLAG_HELP = 1 << 7,
+    FLAG_VERSION = 1 << 8
+};
+
+struct request {
+    unsigned flags;      /* the options that were given */
+    const char *columns; /* the argument of --output, or NULL */
+    char **operands;     /* what follows the command */
+    int operand_count;
+};
+
+static inline bool
+has(const struct request *request, enum request_flag flag)
+{
+    return (request->flags & (unsigned)flag) != 0;
+}
+
+/* One line on stderr, "dsmctl: " before it. */
+void complain(const char *format, ...) DSM_PRINTF(1, 2);
+
+/* The sentence about a libdsm call that returned `error`; `name` is the cluster
+ * that it was about, or NULL. */
+void complain_of(const char *name, int error);
+
+/* Adds a name to a list for a message: "a, b". */
+void append_name(char *list, size_t size, const char *name);
+
+/* ---- The commands; each returns an exit code. */
+
+int command_list(const struct request *request);
+int command_delete(const struct request *request);
+int command_clean(const struct request *request);
+int command_export(const struct request *request);
+
+/* The columns of both listings, for --help. */
+void list_print_columns(void);
+
+/* ---- format.c: text for people.  What returns a char * allocates it; without
+ * memory the program ends. */
+
+char *format_text(const char *format, ...) DSM_PRINTF(1, 2);
+char *format_size(uint64_t bytes);   /* "8.0M", as du -h */
+char *format_age(double seconds);    /* "45s", "12m", "5h", "3d" */
+char *format_time(double time_unix); /* ISO 8601, local time */
+
+/* ---- table.c: libsmartcols. */
+
+struct libscols_table;
+
+struct column {
+    const char *name;
+    int flags; /* SCOLS_FL_... */
+    int json;  /* SCOLS_JSON_... */
+    const char *help;
+};
+
+#define TABLE_COLUMNS_MAX 32
+
+/* A kind of listing. */
+struct listing {
+    const char *name; /* of the JSON array */
+    const struct column *columns;
+    size_t column_count;
+    size_t default_count; /* so many, the first ones, without --output */
+    /* The text of a cell, allocated, or NULL where there is none. */
+    char *(*cell)(const struct request *request, size_t column,
+                  const void *item);
+};
+
+struct table {
+    const struct listing *listing;
+    const struct request *request;
+    struct libscols_table *scols;
+    size_t column_count;
+    size_t columns[TABLE_COLUMNS_MAX]; /* indices into listing->columns */
+};
+
+/* EXIT_OK, or EXIT_USAGE when --output names a column that there is not.  Each
+ * table is to be freed, in either case. */
+int table_init(struct table *table, const struct listing *listing,
+               const struct request *request);
+void table_add(struct table *table, const void *item);
+int table_print(struct table *table);
+void table_free(struct table *table);
+
+#endif
