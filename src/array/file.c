@@ -2,6 +2,7 @@
 #include "array/array.h"
 #include "base/error.h"
 #include "shm/npy.h"
+#include "shm/segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,11 +66,37 @@ read_header(struct dsm__npy *npy, int fd, const char *path)
     return error;
 }
 
+static int
+too_short(const char *path, size_t got, const struct dsm__npy *npy)
+{
+    return dsm__fail(DSM_EFORMAT, "%s ends after %zu of its %zu bytes of data",
+                     path, got, npy->bytes);
+}
+
+/* Before anything is made for it: while a region runs, no array can be taken
+ * back. */
+static int
+check_length(const struct dsm__npy *npy, int fd, const char *path)
+{
+    struct stat status;
+    size_t got;
+
+    if (fstat(fd, &status) < 0)
+        return dsm__fail_errno("cannot look at %s", path);
+    if (!S_ISREG(status.st_mode))
+        return 0;
+    got = (size_t)status.st_size > npy->header_size
+              ? (size_t)status.st_size - npy->header_size
+              : 0;
+    return got < npy->bytes ? too_short(path, got, npy) : 0;
+}
+
 int
 dsm_array_load(dsm_array **array, dsm_cluster *cluster, const char *name,
                const char *npy_path)
 {
     int fd = open(npy_path, O_RDONLY | O_CLOEXEC), error;
+    char sentence[DSM__SENTENCE];
     struct dsm__npy npy;
     size_t got;
 
@@ -78,18 +105,20 @@ dsm_array_load(dsm_array **array, dsm_cluster *cluster, const char *name,
         return dsm__fail_errno("cannot open %s", npy_path);
     error = read_header(&npy, fd, npy_path);
     if (!error)
+        error = check_length(&npy, fd, npy_path);
+    if (!error)
         error = dsm_array_create(array, cluster, name, npy.type, npy.ndim,
                                  npy.shape);
     if (!error) {
         if (read_all(fd, dsm_array_data(*array), npy.bytes, &got) < 0)
             error = dsm__fail_errno("cannot read %s", npy_path);
         else if (got < npy.bytes)
-            error = dsm__fail(DSM_EFORMAT,
-                              "%s ends after %zu of its %zu bytes of data",
-                              npy_path, got, npy.bytes);
+            error = too_short(npy_path, got, &npy);
         if (error) {
             /* What remains to be told is why it could not be loaded. */
+            dsm__error_keep(sentence);
             (void)dsm_array_destroy(*array);
+            dsm__error_restore(sentence);
             *array = NULL;
         }
     }
@@ -121,12 +150,26 @@ write_beside(const dsm_array *array, int fd, const char *path)
     char header[DSM__NPY_HEADER];
     int error = dsm__npy_set(&npy, array->type, array->ndim, array->shape);
 
+    if (!error)
+        error = dsm__segment_limit(path, sizeof header + npy.bytes);
     if (error)
         return error;
     dsm__npy_write(header, &npy);
     if (write_all(fd, header, sizeof header) < 0 ||
         write_all(fd, dsm_array_data(array), npy.bytes) < 0 || fsync(fd) < 0)
         return dsm__fail_errno("cannot write %s", path);
+    return 0;
+}
+
+/* A rename would put a file in the place of a device or a pipe. */
+static int
+check_target(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode) &&
+        !S_ISDIR(status.st_mode))
+        return dsm__fail(-EINVAL, "%s is not a regular file", path);
     return 0;
 }
 
@@ -139,6 +182,8 @@ dsm_array_save(const dsm_array *array, const char *npy_path)
 
     if (!dsm__identity_ok())
         return dsm__identity_fail(__func__);
+    if ((error = check_target(npy_path)))
+        return error;
     if (asprintf(&beside, "%s.%ld-%u", npy_path, (long)getpid(), serial++) < 0)
         return dsm__fail(-ENOMEM, "no memory to save %s", npy_path);
     fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

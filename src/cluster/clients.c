@@ -104,13 +104,33 @@ cancel(struct dsm__watch *watch, int fd, const struct dsm__request *request)
     reply(fd, 0, 0, "asked");
 }
 
+/* What was under way when the cluster broke is over: nobody was there to run
+ * it, and the workers to come are not to begin it. */
+static void
+end_region(struct dsm__control *control)
+{
+    uint32_t region = dsm__region_now(control);
+
+    for (unsigned id = 0; id < control->workers; id++) {
+        struct dsm__worker_slot *slot = dsm__worker_slot(control, id);
+
+        if (!dsm__region_active(control) ||
+            dsm__part_ended(control, id, region))
+            continue;
+        dsm__outcome_clear(slot);
+        dsm__outcome_fail(control, slot, DSM_EWORKER,
+                          "worker %u could not be started for region %u", id,
+                          region);
+        atomic_store(&slot->began, region);
+        dsm__part_end(control, id, region);
+    }
+}
+
 static void
 refresh(struct dsm__watch *watch, int fd)
 {
     if (watch->control->broken) {
-        /* What was under way is over: its workers cannot be replaced. */
-        for (unsigned id = 0; id < watch->control->workers; id++)
-            dsm__part_end(watch->control, id, dsm__region_now(watch->control));
+        end_region(watch->control);
     } else if (dsm__region_active(watch->control)) {
         reply(fd, -EBUSY, 0, "workers cannot be refreshed while a region runs");
         return;

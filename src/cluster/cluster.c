@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/point.h"
-#include "base/versioned.h"
 #include "cluster/command.h"
 #include "cluster/host.h"
+#include "cluster/options.h"
 #include "cluster/remains.h"
 #include "cluster/supervisor.h"
 #include "cluster/work.h"
@@ -17,7 +17,6 @@
 #include "sync/gate.h"
 #include "sync/wait.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -30,128 +29,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ADDRESS_SPACE ((size_t)1 << 40)
 #define CONTROL_MAX ((size_t)256 << 20)
-#define GRACE_MS 1000
-#define MAX_JOBS 65536
 #define NAME_TRIES 100
-
-static int
-check_workers(unsigned *workers)
-{
-    const char *text = secure_getenv("DSM_WORKERS");
-    unsigned long n;
-    char *end;
-
-    if (*workers == 0 && text && *text) {
-        errno = 0;
-        n = strtoul(text, &end, 10);
-        if (errno || *end || !isdigit((unsigned char)*text) || n < 1 ||
-            n > DSM_WORKERS_MAX)
-            return dsm__fail(-EINVAL, "DSM_WORKERS=%.40s: not 1 to %d", text,
-                             DSM_WORKERS_MAX);
-        *workers = (unsigned)n;
-    }
-    if (*workers == 0)
-        *workers = dsm__cpu_count();
-    if (*workers > DSM_WORKERS_MAX)
-        return dsm__fail(-EINVAL, "%u workers: at most %d are possible",
-                         *workers, DSM_WORKERS_MAX);
-    return 0;
-}
-
-static int
-check_options(dsm_cluster_options *options)
-{
-    if (options->name) {
-        int error = dsm__name_check("a cluster", options->name);
-
-        if (error)
-            return error;
-    }
-    if (options->bind > DSM_BIND_NUMA)
-        return dsm__fail(-EINVAL, "options.bind: there is no kind %d",
-                         (int)options->bind);
-    if (options->grace_ms < 0)
-        return dsm__fail(-EINVAL, "options.grace_ms is negative");
-    if (options->setup_arg_size && !options->setup_arg)
-        return dsm__fail(-EINVAL, "options.setup_arg is NULL but its size %zu",
-                         options->setup_arg_size);
-    if (options->grace_ms == 0)
-        options->grace_ms = GRACE_MS;
-    if (options->address_space == 0)
-        options->address_space = ADDRESS_SPACE;
-    if (options->max_jobs == 0)
-        options->max_jobs = MAX_JOBS;
-    return 0;
-}
-
-/* Fills in the cluster's options from the caller's, copying what they point to;
- * name and directory are used once and stay the caller's. */
-static int
-take_options(dsm_cluster *cluster, const dsm_cluster_options *given)
-{
-    dsm_cluster_options *options = &cluster->options;
-    int error = 0;
-
-    if (given)
-        error = dsm__versioned_copy(options, sizeof *options, given,
-                                    "DSM_CLUSTER_OPTIONS_INIT");
-    if (!error)
-        error = check_options(options);
-    if (error)
-        return error;
-    cluster->setup_arg = (void *)(uintptr_t)options->setup_arg;
-    if (options->setup_arg_size) {
-        cluster->setup_arg = malloc(options->setup_arg_size);
-        if (!cluster->setup_arg)
-            return dsm__fail_errno("no memory for options.setup_arg");
-        memcpy(cluster->setup_arg, options->setup_arg, options->setup_arg_size);
-    }
-    if (!options->log)
-        return 0;
-    cluster->log =
-        open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    return cluster->log < 0 ? dsm__fail_errno("options.log %s", options->log)
-                            : 0;
-}
-
-/* The directory's real path, so that other programs find it from anywhere. */
-static int
-find_directory(char *directory, const char *given)
-{
-    char *real;
-
-    if (!given)
-        given = DSM__SHM_DIRECTORY;
-    real = realpath(given, NULL);
-    if (!real)
-        return dsm__fail_errno("options.directory %s", given);
-    if (strlen(real) > DSM__DIRECTORY_MAX) {
-        free(real);
-        return dsm__fail(-ENAMETOOLONG, "options.directory %s is too long",
-                         given);
-    }
-    strcpy(directory, real);
-    free(real);
-    return 0;
-}
-
-static void
-set_bindings(dsm_cluster *cluster, unsigned workers)
-{
-    dsm_bind bind = cluster->options.bind;
-
-    if (bind == DSM_BIND_NONE || (bind == DSM_BIND_AUTO && !dsm__cpu_numa()))
-        return;
-    cluster->bindings = calloc(workers, sizeof *cluster->bindings);
-    for (unsigned k = 0; cluster->bindings && k < workers; k++)
-        if (!dsm__cpu_set(&cluster->bindings[k], k, workers,
-                          bind != DSM_BIND_CORE)) {
-            free(cluster->bindings);
-            cluster->bindings = NULL;
-        }
-}
 
 /* The n-th name to try: the user's, or PROGRAM-PID, PROGRAM-PID-2 and so on. */
 static bool
@@ -172,46 +51,61 @@ choose_name(char *name, const char *given, unsigned n)
     return n < NAME_TRIES;
 }
 
-/* Creates the control segment's file, locked as alive, under a name that is
- * free.  -EEXIST: the user's is taken. */
+/* Creates a control segment's file and locks it as alive.  -EEXIST: the name is
+ * taken, or a sweeper took the newborn for a dead one. */
+static int
+create_locked(dsm_cluster *cluster, const char *name, size_t size)
+{
+    char path[DSM__PATH_SIZE];
+    int error;
+
+    dsm__path(path, NULL, name, NULL);
+    error = dsm__segment_create(&cluster->member.fd, path, size);
+    DSM__POINT("control.created");
+    if (error || dsm__remains_lock(cluster->member.fd, path, LOCK_SH))
+        return error;
+    close(cluster->member.fd);
+    cluster->member.fd = -1;
+    return -EEXIST;
+}
+
+/* The same under the first name that is free, or becomes so by a sweep. */
 static int
 create_control_file(dsm_cluster *cluster, char *name, const char *given,
                     size_t size)
 {
-    char path[DSM__PATH_SIZE];
-    int error = -EEXIST;
+    unsigned n = 0;
 
-    for (unsigned n = 0, tries = 0; error == -EEXIST; n++) {
-        if (!choose_name(name, given, n))
-            return dsm__fail(-EEXIST, "there is a live cluster '%s' already",
-                             name);
-        dsm__path(path, NULL, name, NULL);
-        error = dsm__segment_create(&cluster->member.fd, path, size);
-        DSM__POINT("control.created");
-        if (!error && !dsm__remains_lock(cluster->member.fd, path, LOCK_SH)) {
-            /* A sweeper took the newborn for a dead one. */
-            close(cluster->member.fd);
-            error = -EEXIST;
-        }
-        if (error == -EEXIST && dsm__remains_sweep(name) != -EBUSY &&
-            ++tries < NAME_TRIES)
-            n--; /* it is gone now: the same name again */
+    for (unsigned tries = 0; tries < NAME_TRIES; tries++) {
+        int error = create_locked(cluster, name, size), swept;
+
+        if (error != -EEXIST)
+            return error;
+        swept = dsm__remains_sweep(name);
+        if (swept == 0 || swept == -ENOENT)
+            continue; /* it is free now */
+        if (swept != -EBUSY && given)
+            return swept;
+        if (!choose_name(name, given, ++n))
+            break;
     }
-    return error;
+    return dsm__fail(-EEXIST, "there is a live cluster '%s' already", name);
 }
 
 /* Bytes of the control segment: enough for anybody, as only what is used takes
- * memory, but within what limits there are. */
+ * memory, but within what limits there are.  Where these leave no room for the
+ * workers, creating it says so. */
 static size_t
-control_size(size_t space)
+control_size(size_t space, unsigned workers)
 {
+    size_t size = CONTROL_MAX, least = dsm__control_layout(NULL, workers, 0);
     struct rlimit limit;
-    size_t size = CONTROL_MAX;
 
     while (size > space / 4)
         size /= 2;
+    /* Besides that, the table of objects takes an eighth. */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0)
-        while (size > limit.rlim_cur && size > 65536)
+        while (size > limit.rlim_cur && size / 2 >= 2 * least)
             size /= 2;
     return size;
 }
@@ -289,7 +183,7 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
                                hash(name));
     if (error)
         return error;
-    size = control_size(member->space.size);
+    size = control_size(member->space.size, workers);
     error = create_control_file(cluster, name, given, size);
     if (error)
         return error;
@@ -436,17 +330,17 @@ dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
     made = dsm__cluster_new();
     if (!made)
         return dsm__fail_errno("no memory for a cluster");
-    error = take_options(made, options);
+    error = dsm__options_take(made, options);
     if (!error)
-        error = check_workers(&workers);
+        error = dsm__options_workers(&workers);
     if (!error)
-        error = find_directory(directory, made->options.directory);
+        error = dsm__options_directory(directory, made->options.directory);
     if (error) {
         release(made);
         return error;
     }
     dsm__remains_sweep_all();
-    set_bindings(made, workers);
+    dsm__options_bind(made, workers);
     error = make_control(made, workers, directory);
     if (!error)
         error = launch(made);
@@ -456,6 +350,7 @@ dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
         error = dsm__cluster_wait_started(made);
     }
     if (error) {
+        made->options.detached = false; /* nobody wants what is of no use */
         dsm_cluster_destroy(made);
         return error;
     }
@@ -483,25 +378,31 @@ end_supervisor(dsm_cluster *cluster)
 }
 
 void
+dsm__cluster_end(dsm_cluster *cluster)
+{
+    struct dsm__member *member = &cluster->member;
+
+    if (member->role != DSM__CONTROLLER || !member->control ||
+        cluster->options.detached)
+        return;
+    if (member->command >= 0)
+        end_supervisor(cluster);
+    dsm__remains_remove(member->control->name, member->fd);
+}
+
+void
 dsm_cluster_destroy(dsm_cluster *cluster)
 {
     char sentence[DSM__SENTENCE];
-    struct dsm__member *member;
 
     if (!cluster)
         return;
-    member = &cluster->member;
     /* A host's child only forgets what is its parent's; a worker has nothing
      * to destroy. */
-    if (!dsm__identity_ok() || member->role == DSM__WORKER)
+    if (!dsm__identity_ok() || cluster->member.role == DSM__WORKER)
         return;
     dsm__error_keep(sentence);
-    if (member->role == DSM__CONTROLLER && member->control &&
-        !cluster->options.detached) {
-        if (member->command >= 0)
-            end_supervisor(cluster);
-        dsm__remains_remove(member->control->name, member->fd);
-    }
+    dsm__cluster_end(cluster);
     release(cluster);
     dsm__error_restore(sentence);
 }

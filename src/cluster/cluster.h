@@ -47,6 +47,10 @@ dsm__first_worker(const dsm_cluster *cluster)
 /* An empty handle, to be given to dsm_cluster_destroy; NULL: no memory. */
 dsm_cluster *dsm__cluster_new(void);
 
+/* Ends the controller's cluster and unlinks everything.  The handle stays, and
+ * calls through it, of other threads too, give DSM_ESTALE. */
+void dsm__cluster_end(dsm_cluster *cluster);
+
 /* Waits until all workers have run their setup. */
 int dsm__cluster_wait_started(dsm_cluster *cluster);
 

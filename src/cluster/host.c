@@ -14,11 +14,12 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* Other threads may still be inside of calls: nothing is unmapped. */
 static void
-destroy_member(struct dsm__member *member, void *argument)
+end_member(struct dsm__member *member, void *argument)
 {
     (void)argument;
-    dsm_cluster_destroy((dsm_cluster *)member);
+    dsm__cluster_end((dsm_cluster *)member);
 }
 
 static void
@@ -26,7 +27,7 @@ at_exit(void)
 {
     /* Not in a host's child, nor in a worker, which leaves by _exit. */
     if (dsm__identity_ok())
-        dsm__member_each(destroy_member, NULL);
+        dsm__member_each(end_member, NULL);
 }
 
 static void

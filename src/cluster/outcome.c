@@ -54,12 +54,6 @@ dsm__region_interrupt(struct dsm__control *control, uint32_t region,
     dsm__queues_wake(control);
 }
 
-static struct dsm__ended *
-ended(const struct dsm__control *control, uint32_t region)
-{
-    return (struct dsm__ended *)(uintptr_t)&control->region.ended[region & 1];
-}
-
 /* The bits that word w has when all parts have ended. */
 static uint64_t
 mask_of(const struct dsm__control *control, unsigned w)
@@ -88,18 +82,18 @@ region_done(struct dsm__control *control, uint32_t region)
 void
 dsm__part_end(struct dsm__control *control, unsigned worker, uint32_t region)
 {
-    struct dsm__ended *map = ended(control, region);
-    unsigned w = worker / 64, words = words_of(control);
+    struct dsm__region *r = &control->region;
+    unsigned w = worker / 64, words = words_of(control), parity = region & 1;
     uint64_t bit = UINT64_C(1) << worker % 64, full;
 
-    full = bit |
-           atomic_fetch_or_explicit(&map->word[w], bit, memory_order_acq_rel);
+    full = bit | atomic_fetch_or_explicit(&r->ended[w][parity], bit,
+                                          memory_order_acq_rel);
     if (full != mask_of(control, w))
         return;
     if (words > 1) {
         bit = UINT64_C(1) << w;
-        full = bit |
-               atomic_fetch_or_explicit(&map->full, bit, memory_order_acq_rel);
+        full = bit | atomic_fetch_or_explicit(&r->full[parity], bit,
+                                              memory_order_acq_rel);
         if (full != (UINT64_C(1) << words) - 1)
             return;
     }
@@ -110,7 +104,7 @@ bool
 dsm__part_ended(const struct dsm__control *control, unsigned worker,
                 uint32_t region)
 {
-    return atomic_load_explicit(&ended(control, region)->word[worker / 64],
+    return atomic_load_explicit(&control->region.ended[worker / 64][region & 1],
                                 memory_order_acquire) >>
                worker % 64 &
            1;
@@ -119,10 +113,11 @@ dsm__part_ended(const struct dsm__control *control, unsigned worker,
 bool
 dsm__any_part_ended(const struct dsm__control *control)
 {
-    struct dsm__ended *map = ended(control, dsm__region_now(control));
+    unsigned parity = dsm__region_now(control) & 1;
 
     for (unsigned w = 0; w < words_of(control); w++)
-        if (atomic_load_explicit(&map->word[w], memory_order_acquire))
+        if (atomic_load_explicit(&control->region.ended[w][parity],
+                                 memory_order_acquire))
             return true;
     return false;
 }
@@ -130,11 +125,12 @@ dsm__any_part_ended(const struct dsm__control *control)
 void
 dsm__parts_reset(struct dsm__control *control, uint32_t region)
 {
-    struct dsm__ended *map = ended(control, region);
+    struct dsm__region *r = &control->region;
 
     for (unsigned w = 0; w < words_of(control); w++)
-        atomic_store_explicit(&map->word[w], 0, memory_order_relaxed);
-    atomic_store_explicit(&map->full, 0, memory_order_relaxed);
+        atomic_store_explicit(&r->ended[w][region & 1], 0,
+                              memory_order_relaxed);
+    atomic_store_explicit(&r->full[region & 1], 0, memory_order_relaxed);
 }
 
 int

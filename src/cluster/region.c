@@ -131,6 +131,19 @@ await(dsm_cluster *cluster, int64_t deadline)
     return 0;
 }
 
+/* Takes back what interrupted a region, and makes barriers whole again. */
+static void
+mend_barriers(struct dsm__control *control)
+{
+    struct dsm__region *region = &control->region;
+
+    region->reason = 0;
+    region->interrupt = 0;
+    dsm__barriers_mend(control);
+    /* Also when it is not broken: it may have been left half full. */
+    dsm__gate_mend(&region->gate, true);
+}
+
 /* Makes everything whole again after a region that was interrupted or in which
  * something failed, and tells why. */
 static int
@@ -142,11 +155,7 @@ mend(struct dsm__control *control)
     int worker = region->failures ? dsm__first_failure(control) : -1;
 
     region->failures = 0;
-    region->reason = 0;
-    region->interrupt = 0;
-    dsm__barriers_mend(control);
-    /* Also when it is not broken: it may have been left half full. */
-    dsm__gate_mend(&region->gate, true);
+    mend_barriers(control);
     if (worker < 0)
         return 0;
     outcome = &dsm__worker_slot(control, (unsigned)worker)->outcome;
@@ -298,6 +307,7 @@ int
 dsm_cluster_refresh(dsm_cluster *cluster)
 {
     struct dsm__request request = {.verb = DSM__REFRESH};
+    bool broken;
     int error;
 
     if (!dsm__identity_ok() || !cluster->member.control)
@@ -305,7 +315,11 @@ dsm_cluster_refresh(dsm_cluster *cluster)
     if (cluster->member.role == DSM__WORKER)
         return dsm__fail(-EPERM, "a worker cannot refresh its own cluster");
     pthread_mutex_lock(&cluster->commands);
+    broken = cluster->member.control->broken;
     error = dsm__command(cluster->member.command, &request, NULL, DSM_FOREVER);
+    /* Nobody else will, as the region under way was given up. */
+    if (broken && error >= 0)
+        mend_barriers(cluster->member.control);
     pthread_mutex_unlock(&cluster->commands);
     return error < 0 ? error : dsm__cluster_wait_started(cluster);
 }

@@ -153,8 +153,8 @@ has_arrays(const char *cluster)
     return search.found;
 }
 
-int
-dsm__remains_sweep(const char *cluster)
+static int
+sweep_once(const char *cluster)
 {
     char path[DSM__PATH_SIZE];
     struct stat status;
@@ -173,6 +173,39 @@ dsm__remains_sweep(const char *cluster)
         error = -EBUSY;
     }
     close(fd);
+    return error;
+}
+
+/* Whether its supervisor runs. */
+static bool
+lives(const char *cluster)
+{
+    char path[DSM__PATH_SIZE];
+    struct dsm__control *copy = malloc(sizeof *copy);
+    struct stat status;
+    bool alive = false;
+    int fd;
+
+    dsm__path(path, NULL, cluster, NULL);
+    if (copy && dsm__segment_open(&fd, path, false, &status) == 0) {
+        alive = dsm__remains_read(copy, fd, path) == 0 && copy->supervisor &&
+                !dsm__supervisor_dead(copy);
+        close(fd);
+    }
+    free(copy);
+    return alive;
+}
+
+int
+dsm__remains_sweep(const char *cluster)
+{
+    int error;
+
+    /* Another sweeper has it, or looks at it: that is soon over. */
+    for (int tries = LOCK_TRIES; (error = sweep_once(cluster)) == -EBUSY &&
+                                 tries > 0 && !lives(cluster);
+         tries--)
+        pause_briefly();
     return error;
 }
 
@@ -234,7 +267,7 @@ static int
 sweep_visit(const char *cluster, void *argument)
 {
     (void)argument;
-    (void)dsm__remains_sweep(cluster);
+    (void)sweep_once(cluster);
     return 0;
 }
 

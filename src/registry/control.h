@@ -76,27 +76,25 @@ struct dsm__worker_slot {
     _Alignas(DSM__LINE) struct dsm__outcome outcome;
 };
 
-/* A worker's bit in each of two maps, used by odd and even regions in turn: so
- * a look at the map of a region that just ended still finds it (supervisor). */
-struct dsm__ended {
-    _Alignas(DSM__LINE) _Atomic uint64_t word[DSM_WORKERS_MAX / 64];
-    _Alignas(DSM__LINE) _Atomic uint64_t full; /* bit w: word w is complete */
-};
-
 struct dsm__region {
     /* Bumped to start a region; workers wait for it to differ from theirs. */
     _Alignas(DSM__LINE) struct dsm__event epoch;
     dsm_fn fn;
     uint64_t arg; /* the address as workers see it */
     uint64_t arg_size;
-    /* The last region that is complete; the controller waits for it. */
+    /* The last region that is complete; the controller waits for it.  A bit
+     * for each worker whose part has ended, in one of two maps, for odd and
+     * even regions: so a look at the map of a region that just ended still
+     * finds it (supervisor).  On one line, as who sets the last bit of a
+     * small cluster also writes `done`. */
     _Alignas(DSM__LINE) struct dsm__event done;
+    _Atomic uint64_t ended[DSM_WORKERS_MAX / 64][2];
+    _Atomic uint64_t full[2]; /* bit w: ended[w] is complete */
     /* interrupt holds a region's number while it is to end, reason says why. */
     _Alignas(DSM__LINE) _Atomic uint32_t interrupt;
     _Atomic uint32_t reason;
     _Atomic uint32_t failures; /* outcomes that are not well */
-    struct dsm__ended ended[2];
-    struct dsm__gate gate; /* dsm_worker_barrier */
+    struct dsm__gate gate;     /* dsm_worker_barrier */
     _Alignas(DSM__LINE) char inline_arg[DSM__ARG_INLINE];
 };
 
@@ -185,9 +183,12 @@ dsm__region_interrupted(const struct dsm__control *control)
     uint32_t region =
         atomic_load_explicit(&control->region.interrupt, memory_order_acquire);
 
+    /* At the end of the cluster the epoch moves on while the region still
+     * runs. */
     return __builtin_expect(region != 0, 0) &&
-           region == atomic_load_explicit(&control->region.epoch.word,
-                                          memory_order_acquire);
+           (region == atomic_load_explicit(&control->region.epoch.word,
+                                           memory_order_acquire) ||
+            atomic_load_explicit(&control->stopping, memory_order_acquire));
 }
 
 /* Lays out the control segment of a cluster of `workers` in a mapping of `size`

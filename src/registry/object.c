@@ -130,6 +130,10 @@ dsm__object_begin(struct dsm__member **member, const dsm_cluster *cluster,
     *member = dsm__member(cluster);
     if (!dsm__identity_ok() || !(*member)->control)
         return dsm__identity_fail(call);
+    /* Nobody would take away what is made now. */
+    if (dsm__supervisor_dead((*member)->control))
+        return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
+                         (*member)->control->name);
     return dsm__registry_lock(*member);
 }
 
@@ -207,7 +211,7 @@ dsm__object_new(struct dsm__object **object, struct dsm__member *member,
 
     *object = NULL;
     if (*name && taken)
-        return dsm__fail(-EEXIST, "cluster '%s' has a %s '%s' already",
+        return dsm__fail(-EEXIST, "cluster '%s' has %s '%s' already",
                          member->control->name, dsm__kind_name(taken->kind),
                          name);
     if (extent) {
@@ -270,7 +274,7 @@ dsm__object_open(struct dsm__object **object, dsm_cluster *cluster,
         error = dsm__fail(-ENOENT, "cluster '%s' has no %s '%s'",
                           member->control->name, dsm__kind_name(kind), name);
     else if (found->kind != kind)
-        error = dsm__fail(-EINVAL, "'%s' in cluster '%s' is a %s, not a %s",
+        error = dsm__fail(-EINVAL, "'%s' in cluster '%s' is of kind %s, not %s",
                           name, member->control->name,
                           dsm__kind_name(found->kind), dsm__kind_name(kind));
     dsm__registry_unlock(member);

@@ -31,19 +31,28 @@ retry_open(const char *path, int flags)
     return fd;
 }
 
-static int
-set_size(int fd, const char *path, size_t bytes)
+int
+dsm__segment_limit(const char *path, size_t bytes)
 {
     struct rlimit limit;
 
-    /* Beyond this limit ftruncate would send SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
         limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur)
         return dsm__fail(-EFBIG,
-                         "segment %s needs %s but files may have %s at most "
-                         "(ulimit -f)",
+                         "%s needs %s but files may have %s at most (ulimit "
+                         "-f)",
                          path, dsm__bytes_text(bytes),
                          dsm__bytes_text(limit.rlim_cur));
+    return 0;
+}
+
+static int
+set_size(int fd, const char *path, size_t bytes)
+{
+    int error = dsm__segment_limit(path, bytes);
+
+    if (error)
+        return error;
     if (ftruncate(fd, (off_t)bytes) < 0)
         return dsm__fail_errno("cannot make segment %s %s large", path,
                                dsm__bytes_text(bytes));

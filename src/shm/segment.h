@@ -16,6 +16,10 @@
  * the name is taken. */
 int dsm__segment_create(int *fd, const char *path, size_t bytes);
 
+/* Whether RLIMIT_FSIZE lets a file of that size be: beyond it ftruncate, write
+ * and fallocate would send SIGXFSZ.  0, -EFBIG. */
+int dsm__segment_limit(const char *path, size_t bytes);
+
 /* Opens one and checks type and owner; *status as fstat gives it. */
 int dsm__segment_open(int *fd, const char *path, bool writable,
                       struct stat *status);

@@ -67,7 +67,8 @@ limit_of(size_t size)
 int
 dsm__space_reserve(struct dsm__space *space, size_t size, uint64_t seed)
 {
-    for (size = limit_of(size); size >= SMALLEST; size /= 2) {
+    size = limit_of(size < SMALLEST ? SMALLEST : size);
+    for (; size >= SMALLEST; size /= 2) {
         space->base = find_place(size, seed);
         if (space->base) {
             space->size = size;

@@ -30,7 +30,7 @@ state_of(const struct dsm__control *control, unsigned id)
 
     if (state == DSM_WORKER_IDLE && region &&
         region != control->region.done.word &&
-        !(control->region.ended[region & 1].word[id / 64] & bit))
+        !(control->region.ended[id / 64][region & 1] & bit))
         return DSM_WORKER_RUNNING;
     return state;
 }

@@ -63,31 +63,40 @@ wait_long(struct dsm__control *control, struct dsm__gate *gate, uint64_t then,
     return error ? error : result;
 }
 
+/* An arrival at a broken gate, which made the word `now`.  To look first would
+ * cost everybody a cache miss; so it was counted, and who hammers at a broken
+ * gate must not make the count run over. */
+static int
+refused(struct dsm__gate *gate, uint64_t now)
+{
+    if ((now & COUNT_MASK) > COUNT_MASK / 2)
+        atomic_compare_exchange_strong(&gate->word, &now, now & ~COUNT_MASK);
+    return DSM_EBROKEN;
+}
+
 int
 dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
                uint64_t *waited_ticks,
                bool (*hopeless)(const struct dsm__control *control))
 {
-    uint64_t parties = gate->parties, then;
+    uint64_t parties = gate->parties, then, count;
     int result;
 
     DSM__POINT("gate.wait");
-    /* Not counted once it is broken, or the count might run over. */
-    if (load(gate) & BROKEN)
-        return DSM_EBROKEN;
     /* Release: what this party wrote; acquire: what the others did.  Pairs with
      * itself and with the loads of the word by those who wait. */
     then = atomic_fetch_add_explicit(&gate->word, 1, memory_order_acq_rel);
     if (then & BROKEN)
-        return DSM_EBROKEN;
-    if (((then & COUNT_MASK) + 1) % parties == 0) {
+        return refused(gate, then + 1);
+    count = (then & COUNT_MASK) + 1;
+    if (count == parties || (count > parties && count % parties == 0)) {
         /* seq_cst: pairs with the sleeper's flag, see dsm__wake. */
         atomic_fetch_add_explicit(&gate->word, GENERATION - parties,
                                   memory_order_seq_cst);
         dsm__wake(dsm__upper(&gate->word), &gate->sleeping);
         return 1;
     }
-    if ((then & COUNT_MASK) >= parties)
+    if (count > parties)
         then += GENERATION;
     for (int k = 0; k < 100; k++) {
         if (over(load(gate), then, &result))
