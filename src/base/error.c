@@ -2,12 +2,23 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 static _Thread_local char last_error[DSM__SENTENCE];
 static _Thread_local char unknown[160];
+
+/* errno's number of a code, whichever its sign.  INT_MIN has no opposite, and
+ * is as unknown as INT_MAX. */
+static int
+errno_of(int error)
+{
+    if (error == INT_MIN)
+        return INT_MAX;
+    return error < 0 ? -error : error;
+}
 
 const char *
 dsm_strerror(int error)
@@ -22,7 +33,7 @@ dsm_strerror(int error)
 #undef TEXT
     }
     /* GNU's strerror_r may or may not use the buffer; both are fine here. */
-    return strerror_r(error < 0 ? -error : error, unknown, sizeof unknown);
+    return strerror_r(errno_of(error), unknown, sizeof unknown);
 }
 
 const char *
@@ -37,7 +48,7 @@ dsm_errname(int error)
         DSM_ERROR_MAP(NAME)
 #undef NAME
     }
-    name = strerrorname_np(error < 0 ? -error : error);
+    name = strerrorname_np(errno_of(error));
     return name ? name : "?";
 }
 

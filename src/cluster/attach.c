@@ -48,6 +48,7 @@ map_control(dsm_cluster *cluster, const struct dsm__control *copy)
     if (error)
         return error;
     member->control = (struct dsm__control *)member->space.base;
+    strcpy(cluster->name, copy->name);
     madvise(member->control, copy->control_size, MADV_DONTFORK);
     return 0;
 }

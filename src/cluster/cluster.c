@@ -198,6 +198,7 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
         return error;
     }
     member->control = (struct dsm__control *)member->space.base;
+    strcpy(cluster->name, name);
     error = init_control(cluster, workers, name, directory, size);
     if (error)
         unlink(path);
@@ -407,14 +408,17 @@ dsm_cluster_destroy(dsm_cluster *cluster)
     dsm__error_restore(sentence);
 }
 
+/* A host's child has nothing to read them from. */
 unsigned
 dsm_cluster_workers(const dsm_cluster *cluster)
 {
-    return cluster->member.control->workers;
+    const struct dsm__control *control = cluster->member.control;
+
+    return control ? control->workers : 0;
 }
 
 const char *
 dsm_cluster_name(const dsm_cluster *cluster)
 {
-    return cluster->member.control->name;
+    return cluster->member.control ? cluster->name : "";
 }

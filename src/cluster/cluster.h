@@ -23,6 +23,7 @@ struct dsm_worker {
 struct dsm_cluster {
     struct dsm__member member;   /* first: see dsm__member() */
     dsm_cluster_options options; /* checked; name and directory not kept */
+    char name[DSM_NAME_MAX + 1]; /* here, as the host may fork and hand it on */
     void *setup_arg;
     int log; /* options.log, open, until the supervisor has it; or -1 */
 

@@ -8,6 +8,7 @@
 #include "sync/wait.h"
 
 #define GENERATION (UINT64_C(1) << 33)
+#define GENERATIONS (~UINT64_C(0) << 33)
 #define BROKEN (UINT64_C(1) << 32)
 #define MEND (UINT64_C(1) << 16)
 #define COUNT_MASK UINT64_C(0xffff)
@@ -27,13 +28,18 @@ dsm__gate_init(struct dsm__gate *gate, uint32_t parties)
     gate->parties = parties;
 }
 
-/* Whether the round that began with the word `then` is over in `now`: 1 and the
- * result, or 0. */
+/* Whether a round is over in the word `now`, and how; `round` is the word as it
+ * is when that round begins. */
 static bool
-over(uint64_t now, uint64_t then, int *result)
+over(uint64_t now, uint64_t round, int *result)
 {
-    if ((now ^ then) >> 33) {
-        *result = ((now ^ then) & MENDS_MASK) ? DSM_EBROKEN : 0;
+    if ((now ^ round) & MENDS_MASK) {
+        *result = DSM_EBROKEN;
+        return true;
+    }
+    /* Later, not only another: an arrival may be ahead of its round. */
+    if ((int64_t)((now & GENERATIONS) - (round & GENERATIONS)) > 0) {
+        *result = 0;
         return true;
     }
     *result = DSM_EBROKEN;
@@ -42,25 +48,46 @@ over(uint64_t now, uint64_t then, int *result)
 
 /* The waiting that did not end within the first spins. */
 static int
-wait_long(struct dsm__control *control, struct dsm__gate *gate, uint64_t then,
+wait_long(struct dsm__control *control, struct dsm__gate *gate, uint64_t round,
           uint64_t *waited_ticks,
           bool (*hopeless)(const struct dsm__control *control))
 {
-    uint64_t start = dsm__ticks();
+    uint64_t start = dsm__ticks(), now;
     int result = 0, error = 0;
 
-    while (!over(load(gate), then, &result) && !error) {
+    while (!over(now = load(gate), round, &result) && !error) {
         /* Looked at again in between: whoever left may have come first. */
-        if (hopeless && hopeless(control) && !over(load(gate), then, &result)) {
+        if (hopeless && hopeless(control) &&
+            !over(load(gate), round, &result)) {
             dsm__gate_break(gate);
             continue;
         }
         error =
-            dsm__wait(control, dsm__upper(&gate->word), (uint32_t)(then >> 32),
+            dsm__wait(control, dsm__upper(&gate->word), (uint32_t)(now >> 32),
                       &gate->sleeping, DSM__NO_DEADLINE);
     }
     *waited_ticks += dsm__ticks() - start;
     return error ? error : result;
+}
+
+/* Lets those through whose round this arrival completed, when the word was
+ * `then`: all or, if the gate broke meanwhile, none.  Nothing may be taken from
+ * the count of a word that was mended, which counts none. */
+static int
+let_through(struct dsm__gate *gate, uint64_t then)
+{
+    uint64_t now = then + 1;
+
+    DSM__POINT("gate.complete");
+    do {
+        if ((now & BROKEN) || ((now ^ then) & MENDS_MASK))
+            return DSM_EBROKEN;
+        /* seq_cst: pairs with the sleeper's flag, see dsm__wake. */
+    } while (!atomic_compare_exchange_weak_explicit(
+        &gate->word, &now, now + GENERATION - gate->parties,
+        memory_order_seq_cst, memory_order_acquire));
+    dsm__wake(dsm__upper(&gate->word), &gate->sleeping);
+    return 1;
 }
 
 /* An arrival at a broken gate, which made the word `now`.  To look first would
@@ -89,15 +116,11 @@ dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
     if (then & BROKEN)
         return refused(gate, then + 1);
     count = (then & COUNT_MASK) + 1;
-    if (count == parties || (count > parties && count % parties == 0)) {
-        /* seq_cst: pairs with the sleeper's flag, see dsm__wake. */
-        atomic_fetch_add_explicit(&gate->word, GENERATION - parties,
-                                  memory_order_seq_cst);
-        dsm__wake(dsm__upper(&gate->word), &gate->sleeping);
-        return 1;
-    }
+    if (count == parties || (count > parties && count % parties == 0))
+        return let_through(gate, then);
+    /* Whole rounds may have arrived that were not let through yet. */
     if (count > parties)
-        then += GENERATION;
+        then += (count - 1) / parties * GENERATION;
     for (int k = 0; k < 100; k++) {
         if (over(load(gate), then, &result))
             return result;
