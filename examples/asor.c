@@ -8,7 +8,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +25,16 @@ static const char HELP[] =
     "  -w, --omega=OMEGA      relaxation factor between 0 and 2; default 1\n"
     "  -e, --tolerance=TOL    residual to reach; default 1e-8\n"
     "  -m, --max-sweeps=N     sweeps that a worker may do; default 10000000\n"
-    "      --sync             a barrier after every sweep (block "
-    "Gauss-Seidel)\n"
+    "      --sync             a barrier after every sweep: block Gauss-Seidel\n"
     "      --dense            store all n x n numbers, multiply by BLAS\n"
     "  -o, --output=FILE.npy  save x, a NumPy file\n"
     "      --scaling          solve with 1 to WORKERS workers, print a table\n"
     "      --csv=FILE         write that table, or the one run, as CSV\n"
     "      --help             show this and exit\n"
     "\n"
-    "MATRIX.mtx is a Matrix Market coordinate file, real or integer, general "
-    "or\n"
-    "symmetric, or has the plain form: 'n n entries', 'row column value', "
-    "'0 0 0'.\n"
+    "MATRIX.mtx is a Matrix Market coordinate file, real or integer, general\n"
+    "or symmetric, or has the plain form: a line 'n n entries', then lines\n"
+    "'row column value', then '0 0 0'.\n"
     "--random makes a dense, symmetric, diagonally dominant matrix.\n";
 
 typedef struct settings {

@@ -18,14 +18,25 @@ dsm__wait_tune(struct dsm__control *control, unsigned processes)
     control->yields = fits ? 0 : 100;
 }
 
+/* A turn of others that only wait as well takes less. */
+#define YIELD_NS 50000
+
 int
 dsm__wait_slow(const struct dsm__control *control, _Atomic uint32_t *word,
                uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
 {
+    int64_t before = dsm__now(), after;
+
     for (uint32_t k = control->yields; k > 0; k--) {
         sched_yield();
         if (atomic_load_explicit(word, memory_order_acquire) != seen)
             return 0;
+        after = dsm__now();
+        /* Somebody computes, perhaps a stranger: each further turn would cost
+         * a slice of the scheduler's, where a sleeper is woken at once. */
+        if (after - before > YIELD_NS)
+            break;
+        before = after;
     }
     return dsm__sleep(control, word, seen, sleeping, deadline);
 }
