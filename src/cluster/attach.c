@@ -118,6 +118,7 @@ dsm_cluster_attach(dsm_cluster **cluster, const char *name)
         error = dsm__fail_errno("no memory for a cluster");
     } else {
         made->member.role = DSM__ATTACHED;
+        dsm__member_add(&made->member);
         error = join(made, name, copy);
     }
     free(copy);
@@ -125,7 +126,6 @@ dsm_cluster_attach(dsm_cluster **cluster, const char *name)
         dsm_cluster_destroy(made);
         return error;
     }
-    dsm__member_add(&made->member);
     *cluster = made;
     return 0;
 }

@@ -215,23 +215,25 @@ launch(dsm_cluster *cluster)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return dsm__fail_errno("cannot make a socket");
+    cluster->member.command = ends[0];
+    cluster->member.other_end = ends[1];
     /* Opened before the fork, so that it can be no other process's. */
     controller = dsm__pidfd_open(self);
     dsm__stdio_flush();
     dsm__signals_block(&cluster->host_mask);
-    result = dsm__fork_detached();
+    result = dsm__host_fork(&cluster->member);
     if (result == 1) {
         close(ends[0]);
         dsm__supervisor_main(cluster, ends[1], controller, self);
     }
     pthread_sigmask(SIG_SETMASK, &cluster->host_mask, NULL);
     close(ends[1]);
+    cluster->member.other_end = -1;
     if (cluster->log >= 0)
         close(cluster->log);
     cluster->log = -1;
     if (controller >= 0)
         close(controller);
-    cluster->member.command = ends[0];
     if (result < 0) {
         close(ends[0]);
         cluster->member.command = -1;
@@ -309,6 +311,7 @@ dsm__cluster_new(void)
     if (!cluster)
         return NULL;
     cluster->member.fd = cluster->member.command = cluster->log = -1;
+    cluster->member.other_end = -1;
     pthread_mutex_init(&cluster->regions, NULL);
     pthread_mutex_init(&cluster->commands, NULL);
     return cluster;
@@ -342,12 +345,12 @@ dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
     }
     dsm__remains_sweep_all();
     dsm__options_bind(made, workers);
+    dsm__member_add(&made->member);
     error = make_control(made, workers, directory);
     if (!error)
         error = launch(made);
     if (!error) {
         dsm__worker_init(&made->self, made, 0);
-        dsm__member_add(&made->member);
         error = dsm__cluster_wait_started(made);
     }
     if (error) {

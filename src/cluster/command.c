@@ -78,9 +78,10 @@ dsm__command(int fd, const struct dsm__request *request, int32_t *value,
     error = wait_readable(fd, dsm__deadline(timeout_ms));
     if (error)
         return dsm__fail(error, "the cluster's supervisor does not answer");
+    /* A reset, as it closed before it had read, comes ahead of the reply. */
     do
         n = recv(fd, &reply, sizeof reply, 0);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n != sizeof reply)
         return dsm__fail(DSM_ESTALE, "the cluster's supervisor is gone");
     if (value)

@@ -7,12 +7,17 @@
 #include "base/error.h"
 #include "cluster/cluster.h"
 #include "os/identity.h"
+#include "os/process.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Whose supervisor this thread forks: other threads of the host may fork at the
+ * same moment, and their children are to have nothing of it. */
+static _Thread_local struct dsm__member *launching;
 
 /* Other threads may still be inside of calls: nothing is unmapped. */
 static void
@@ -33,12 +38,15 @@ at_exit(void)
 static void
 drop_member(struct dsm__member *member, void *argument)
 {
+    const int fds[] = {member->fd, member->command, member->other_end};
+
     (void)argument;
-    if (member->fd >= 0)
-        close(member->fd);
-    if (member->command >= 0)
-        close(member->command);
-    member->fd = member->command = -1;
+    if (member == launching)
+        return;
+    for (size_t k = 0; k < sizeof fds / sizeof *fds; k++)
+        if (fds[k] >= 0)
+            close(fds[k]);
+    member->fd = member->command = member->other_end = -1;
     member->control = NULL; /* which is not mapped here */
 }
 
@@ -70,4 +78,15 @@ dsm__host_prepare(void)
                          dsm_strerror(error));
     pthread_once(&once, install);
     return 0;
+}
+
+int
+dsm__host_fork(struct dsm__member *member)
+{
+    int result;
+
+    launching = member;
+    result = dsm__fork_detached();
+    launching = NULL;
+    return result;
 }

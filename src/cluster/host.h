@@ -3,7 +3,13 @@
 #ifndef DSM_CLUSTER_HOST_H
 #define DSM_CLUSTER_HOST_H
 
+#include "registry/member.h"
+
 /* Registers the handlers, once; arms this process. */
 int dsm__host_prepare(void);
+
+/* Forks the supervisor, as dsm__fork_detached does; it keeps the descriptors of
+ * this member. */
+int dsm__host_fork(struct dsm__member *member);
 
 #endif

@@ -94,6 +94,7 @@ struct dsm__region {
     _Alignas(DSM__LINE) _Atomic uint32_t interrupt;
     _Atomic uint32_t reason;
     _Atomic uint32_t failures; /* outcomes that are not well */
+    _Atomic uint32_t torn;     /* a dead client broke barriers meanwhile */
     struct dsm__gate gate;     /* dsm_worker_barrier */
     _Alignas(DSM__LINE) char inline_arg[DSM__ARG_INLINE];
 };

@@ -23,6 +23,7 @@ struct dsm__member {
     unsigned index;         /* the worker's number, or the client's */
     int fd;                 /* of the control segment: holds the shared flock */
     int command;            /* socket to the supervisor; -1 in a worker */
+    int other_end;          /* of it, while the supervisor is forked; or -1 */
     _Atomic uint64_t *seen; /* this process's map generation */
     struct dsm__member *next;
 };

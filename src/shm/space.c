@@ -9,10 +9,11 @@
 #include <sys/resource.h>
 
 /* Far from where the kernel puts mappings by itself, so that an attaching
- * program finds the same place free. */
+ * program finds the same place free: above the low ones, and below programs and
+ * their heaps, which begin anywhere from 0x550000000000 on. */
 #define FIRST_BASE UINT64_C(0x200000000000)
 #define STEP (UINT64_C(1) << 40)
-#define STEPS 64
+#define STEPS 48
 #define SMALLEST ((size_t)64 << 20)
 
 static char *

@@ -213,8 +213,16 @@ static void
 forget_client(struct dsm_barrier *barrier, unsigned client)
 {
     uint64_t bit = UINT64_C(1) << client;
+    struct dsm__control *control = dsm__control_of(barrier, barrier->object.self);
 
-    if (atomic_fetch_and(&barrier->clients, ~bit) & bit)
+    if (!(atomic_fetch_and(&barrier->clients, ~bit) & bit))
+        return;
+    /* Others of the region may still come, and would wait in vain. */
+    if (atomic_load(&control->region.torn))
+        dsm__gate_break(&barrier->gate);
+    /* When nobody waits, its last round is complete, though some may not yet
+     * have seen that: they were not let down. */
+    else if (dsm__gate_waited_at(&barrier->gate))
         dsm__gate_mend(&barrier->gate, true);
 }
 
@@ -233,5 +241,12 @@ dsm__barriers_mend(struct dsm__control *control)
 void
 dsm__barriers_forget_client(struct dsm__control *control, unsigned client)
 {
+    uint32_t region = atomic_load(&control->region.epoch.word);
+
+    /* Before barriers break, so that they are mended if the region ends. */
+    atomic_store(&control->region.torn, dsm__region_active(control));
     each(control, forget_client, client);
+    /* It ended meanwhile, and what broke later would stay so. */
+    if (control->region.torn && control->region.done.word == region)
+        dsm__barriers_mend(control);
 }

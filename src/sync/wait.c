@@ -18,26 +18,43 @@ dsm__wait_tune(struct dsm__control *control, unsigned processes)
     control->yields = fits ? 0 : 100;
 }
 
-/* A turn of others that only wait as well takes less. */
-#define YIELD_NS 50000
+/* Yields until the word changes.  A turn of others that only wait as well takes
+ * some microseconds; if one takes longer somebody computes, perhaps a stranger.
+ * Then each further turn would cost a slice of the scheduler's, where a sleeper
+ * is woken at once, so that for a while this process does not yield at all. */
+static bool
+yield(const struct dsm__control *control, _Atomic uint32_t *word, uint32_t seen)
+{
+    enum { LONG_NS = 50000, WAITS_WITHOUT = 100 };
+    static _Atomic uint32_t without;
+    uint32_t left = atomic_load_explicit(&without, memory_order_relaxed);
+    int64_t before = dsm__now(), after;
+
+    if (left) {
+        atomic_store_explicit(&without, left - 1, memory_order_relaxed);
+        return false;
+    }
+    for (uint32_t k = control->yields; k > 0; k--) {
+        sched_yield();
+        if (atomic_load_explicit(word, memory_order_acquire) != seen)
+            return true;
+        after = dsm__now();
+        if (after - before > LONG_NS) {
+            atomic_store_explicit(&without, WAITS_WITHOUT,
+                                  memory_order_relaxed);
+            return false;
+        }
+        before = after;
+    }
+    return false;
+}
 
 int
 dsm__wait_slow(const struct dsm__control *control, _Atomic uint32_t *word,
                uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
 {
-    int64_t before = dsm__now(), after;
-
-    for (uint32_t k = control->yields; k > 0; k--) {
-        sched_yield();
-        if (atomic_load_explicit(word, memory_order_acquire) != seen)
-            return 0;
-        after = dsm__now();
-        /* Somebody computes, perhaps a stranger: each further turn would cost
-         * a slice of the scheduler's, where a sleeper is woken at once. */
-        if (after - before > YIELD_NS)
-            break;
-        before = after;
-    }
+    if (control->yields && yield(control, word, seen))
+        return 0;
     return dsm__sleep(control, word, seen, sleeping, deadline);
 }
 
