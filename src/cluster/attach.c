@@ -65,7 +65,8 @@ introduce(dsm_cluster *cluster, const char *name)
     member->command = dsm__command_connect(name);
     if (member->command < 0)
         return member->command;
-    error = dsm__command(member->command, &request, &client, 10000);
+    error = dsm__command(member->command, member->control, &request, &client,
+                         10000);
     if (error < 0)
         return error;
     if (client < 0 || client >= DSM__CLIENTS_MAX)

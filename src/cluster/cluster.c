@@ -371,13 +371,13 @@ end_supervisor(dsm_cluster *cluster)
     int patience = cluster->options.grace_ms + 2000;
     int fd = cluster->member.command;
 
-    if (dsm__command(fd, &request, NULL, patience) >= 0 &&
-        dsm__command_wait_closed(fd, patience) == 0)
+    if (dsm__command(fd, control, &request, NULL, patience) >= 0 &&
+        dsm__command_wait_closed(fd, control, patience) == 0)
         return;
     /* It is dead, or stopped: then its workers die with it. */
     if (!dsm__supervisor_dead(control) && control->supervisor > 0) {
         kill(control->supervisor, SIGKILL);
-        (void)dsm__command_wait_closed(fd, patience);
+        (void)dsm__command_wait_closed(fd, control, patience);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "registry/mutex.h"
 #include "shm/name.h"
 
 #include <errno.h>
@@ -41,31 +42,35 @@ dsm__command_connect(const char *cluster)
                      cluster, strerror(errno));
 }
 
-/* Waits for something to read; 0, -ETIMEDOUT or -errno. */
+/* Waits for something to read; 0, -ETIMEDOUT, DSM_ESTALE or -errno.  That the
+ * other end is closed does not show while a process that knows nothing of it
+ * has a copy: so look, too, whether the supervisor is alive. */
 static int
-wait_readable(int fd, int64_t deadline)
+wait_readable(int fd, const struct dsm__control *control, int64_t deadline)
 {
     for (;;) {
         struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+        bool dead = control && dsm__supervisor_dead(control);
         int64_t left = deadline - dsm__now();
         int n;
 
         if (left < 0)
             return -ETIMEDOUT;
-        n = poll(&poll_fd, 1,
-                 deadline == DSM__NO_DEADLINE
-                     ? -1
-                     : (int)(left / DSM__NS_PER_MS) + 1);
+        if (left > DSM__SLICE_NS)
+            left = DSM__SLICE_NS;
+        n = poll(&poll_fd, 1, dead ? 0 : (int)(left / DSM__NS_PER_MS) + 1);
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
             return -errno;
+        if (n == 0 && dead)
+            return DSM_ESTALE;
     }
 }
 
 int
-dsm__command(int fd, const struct dsm__request *request, int32_t *value,
-             int timeout_ms)
+dsm__command(int fd, const struct dsm__control *control,
+             const struct dsm__request *request, int32_t *value, int timeout_ms)
 {
     struct dsm__reply reply;
     ssize_t n;
@@ -75,9 +80,10 @@ dsm__command(int fd, const struct dsm__request *request, int32_t *value,
         n = send(fd, request, sizeof *request, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     /* Also when that failed: it may have said why it closed. */
-    error = wait_readable(fd, dsm__deadline(timeout_ms));
+    error = wait_readable(fd, control, dsm__deadline(timeout_ms));
     if (error)
-        return dsm__fail(error, "the cluster's supervisor does not answer");
+        return dsm__fail(error, "the cluster's supervisor %s",
+                         error == DSM_ESTALE ? "is gone" : "does not answer");
     /* A reset, as it closed before it had read, comes ahead of the reply. */
     do
         n = recv(fd, &reply, sizeof reply, 0);
@@ -92,17 +98,18 @@ dsm__command(int fd, const struct dsm__request *request, int32_t *value,
 }
 
 int
-dsm__command_wait_closed(int fd, int timeout_ms)
+dsm__command_wait_closed(int fd, const struct dsm__control *control,
+                         int timeout_ms)
 {
     int64_t deadline = dsm__deadline(timeout_ms);
     struct dsm__reply reply;
     int error;
     ssize_t n;
 
-    while ((error = wait_readable(fd, deadline)) == 0) {
+    while ((error = wait_readable(fd, control, deadline)) == 0) {
         n = recv(fd, &reply, sizeof reply, 0);
         if (n == 0 || (n < 0 && errno != EINTR))
             return 0;
     }
-    return error;
+    return error == DSM_ESTALE ? 0 : error;
 }

@@ -5,6 +5,8 @@
 #ifndef DSM_CLUSTER_COMMAND_H
 #define DSM_CLUSTER_COMMAND_H
 
+#include "registry/control.h"
+
 #include <dsm/attributes.h>
 
 #include <stdint.h>
@@ -35,12 +37,16 @@ void dsm__command_address(struct sockaddr_un *address, const char *cluster);
 /* Connects to a cluster's supervisor: a descriptor, or -errno. */
 int dsm__command_connect(const char *cluster);
 
-/* Sends a request and waits for its reply, timeout_ms at most.  The reply's
- * result, with its sentence; DSM_ESTALE: the supervisor is gone; -ETIMEDOUT. */
-int dsm__command(int fd, const struct dsm__request *request, int32_t *value,
+/* Sends a request and waits for its reply, timeout_ms at most.  `control` is the
+ * cluster's, or NULL where it is not mapped.  The reply's result, with its
+ * sentence; DSM_ESTALE: the supervisor is gone; -ETIMEDOUT. */
+int dsm__command(int fd, const struct dsm__control *control,
+                 const struct dsm__request *request, int32_t *value,
                  int timeout_ms);
 
-/* Waits until the other end of the socket is closed.  0 or -ETIMEDOUT. */
-int dsm__command_wait_closed(int fd, int timeout_ms);
+/* Waits until the other end of the socket is closed, or the supervisor dead.  0
+ * or -ETIMEDOUT. */
+int dsm__command_wait_closed(int fd, const struct dsm__control *control,
+                             int timeout_ms);
 
 #endif

@@ -226,9 +226,9 @@ stop(const char *name)
 
     if (fd < 0)
         return fd;
-    error = dsm__command(fd, &request, NULL, 10000);
+    error = dsm__command(fd, NULL, &request, NULL, 10000);
     if (error >= 0)
-        error = dsm__command_wait_closed(fd, 60000);
+        error = dsm__command_wait_closed(fd, NULL, 60000);
     close(fd);
     return error;
 }

@@ -139,6 +139,7 @@ mend_barriers(struct dsm__control *control)
 
     region->reason = 0;
     region->interrupt = 0;
+    region->torn = 0;
     dsm__barriers_mend(control);
     /* Also when it is not broken: it may have been left half full. */
     dsm__gate_mend(&region->gate, true);
@@ -180,7 +181,7 @@ collect(dsm_cluster *cluster, int64_t deadline)
         return dsm__fail(error, "the supervisor of cluster '%s' is gone",
                          control->name);
     pthread_mutex_lock(&cluster->commands);
-    if (region->failures || region->interrupt ||
+    if (region->failures || region->interrupt || region->torn ||
         !dsm__gate_at_rest(&region->gate))
         result = mend(control);
     pthread_mutex_unlock(&cluster->commands);
@@ -296,8 +297,8 @@ dsm_cluster_cancel(dsm_cluster *cluster, int grace_ms)
     if (dsm__region_active(control)) {
         dsm__region_interrupt(control, request.region, DSM__CANCELLED);
         if (grace_ms != DSM_FOREVER)
-            error = dsm__command(cluster->member.command, &request, NULL,
-                                 DSM_FOREVER);
+            error = dsm__command(cluster->member.command, control, &request,
+                                 NULL, DSM_FOREVER);
     }
     pthread_mutex_unlock(&cluster->commands);
     return error < 0 ? error : 0;
@@ -316,7 +317,8 @@ dsm_cluster_refresh(dsm_cluster *cluster)
         return dsm__fail(-EPERM, "a worker cannot refresh its own cluster");
     pthread_mutex_lock(&cluster->commands);
     broken = cluster->member.control->broken;
-    error = dsm__command(cluster->member.command, &request, NULL, DSM_FOREVER);
+    error = dsm__command(cluster->member.command, cluster->member.control,
+                         &request, NULL, DSM_FOREVER);
     /* Nobody else will, as the region under way was given up. */
     if (broken && error >= 0)
         mend_barriers(cluster->member.control);

@@ -209,20 +209,28 @@ mend_one(struct dsm_barrier *barrier, unsigned client)
         (void)pthread_kind_init(barrier);
 }
 
-static void
-forget_client(struct dsm_barrier *barrier, unsigned client)
+/* Whether the client had a part in it, which it has no more. */
+static bool
+lost(struct dsm_barrier *barrier, unsigned client)
 {
     uint64_t bit = UINT64_C(1) << client;
-    struct dsm__control *control = dsm__control_of(barrier, barrier->object.self);
 
-    if (!(atomic_fetch_and(&barrier->clients, ~bit) & bit))
-        return;
-    /* Others of the region may still come, and would wait in vain. */
-    if (atomic_load(&control->region.torn))
+    return atomic_fetch_and(&barrier->clients, ~bit) & bit;
+}
+
+static void
+tear(struct dsm_barrier *barrier, unsigned client)
+{
+    if (lost(barrier, client))
         dsm__gate_break(&barrier->gate);
+}
+
+static void
+let_go(struct dsm_barrier *barrier, unsigned client)
+{
     /* When nobody waits, its last round is complete, though some may not yet
      * have seen that: they were not let down. */
-    else if (dsm__gate_waited_at(&barrier->gate))
+    if (lost(barrier, client) && dsm__gate_waited_at(&barrier->gate))
         dsm__gate_mend(&barrier->gate, true);
 }
 
@@ -241,12 +249,14 @@ dsm__barriers_mend(struct dsm__control *control)
 void
 dsm__barriers_forget_client(struct dsm__control *control, unsigned client)
 {
-    uint32_t region = atomic_load(&control->region.epoch.word);
-
-    /* Before barriers break, so that they are mended if the region ends. */
-    atomic_store(&control->region.torn, dsm__region_active(control));
-    each(control, forget_client, client);
-    /* It ended meanwhile, and what broke later would stay so. */
-    if (control->region.torn && control->region.done.word == region)
-        dsm__barriers_mend(control);
+    if (!dsm__region_active(control)) {
+        each(control, let_go, client);
+        return;
+    }
+    /* Others of the region may still come, and would wait in vain: so they are
+     * broken until it ends.  Said before, as it may end at any moment, and
+     * after, as then the next one's end has to mend them. */
+    atomic_store(&control->region.torn, 1);
+    each(control, tear, client);
+    atomic_store(&control->region.torn, 1);
 }

@@ -12,8 +12,9 @@ void dsm__barriers_break(struct dsm__control *control);
  * barrier whole; a pthread one that a killed worker waits at is made anew. */
 void dsm__barriers_mend(struct dsm__control *control);
 
-/* A client died outside of any region: those who wait at a barrier that it has
- * waited on get DSM_EBROKEN; takes no lock (supervisor). */
+/* A client died: those who wait at a barrier that it has waited on, and those
+ * who come until the region under way ends, get DSM_EBROKEN; takes no lock
+ * (supervisor). */
 void dsm__barriers_forget_client(struct dsm__control *control, unsigned client);
 
 #endif
