@@ -117,6 +117,28 @@ nothing(dsm_worker *self, const void *arg, size_t arg_size)
     return 0;
 }
 
+/* Though the workers still have the pages of the first one mapped. */
+START_TEST(what_was_destroyed_makes_room_at_once)
+{
+    dsm_cluster *cluster;
+    dsm_array *array;
+
+    if (!directory)
+        return;
+    cluster = cluster_in_directory(2);
+    for (int k = 0; k < 5; k++) {
+        ck_dsm(dsm_array_create(&array, cluster, "A", DSM_UINT8,
+                                DSM_SHAPE(10 * MIB)));
+        ck_dsm(dsm_cluster_run(cluster, count_up, "A", 2));
+        ck_dsm(dsm_array_destroy(array));
+        ck_dsm(dsm_array_create(&array, cluster, "B", DSM_UINT8,
+                                DSM_SHAPE(10 * MIB)));
+        ck_dsm(dsm_array_destroy(array));
+    }
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 START_TEST(what_fits_lies_there_and_goes_with_its_cluster)
 {
     dsm_cluster *cluster;
@@ -566,6 +588,7 @@ main(void)
 
     tcase_add_checked_fixture(place, begin_directory, end_directory);
     tcase_add_test(place, too_large_an_array_is_told_with_both_figures);
+    tcase_add_test(place, what_was_destroyed_makes_room_at_once);
     tcase_add_test(place, what_fits_lies_there_and_goes_with_its_cluster);
     tcase_add_test(place, of_two_that_want_it_all_one_gets_it);
     tcase_add_test(place, a_dead_controller_leaves_nothing_there);

@@ -88,8 +88,10 @@ DSM_API DSM_CHECKED int dsm_array_view(dsm_array **view, dsm_array *array,
                                        size_t begin, size_t end)
     DSM_NONNULL(1, 2);
 
-/* Unlinks the array; other processes lose it at their next region.  NULL is
- * legal.  -EBUSY while a region runs or someone holds its lock. */
+/* Unlinks the array and gives its memory back.  Other processes that have it
+ * mapped, Python's too, read zeros from now on; workers lose it at their next
+ * region.  NULL is legal.  -EBUSY while a region runs or someone holds its
+ * lock. */
 DSM_API int dsm_array_destroy(dsm_array *array);
 
 /* Creates an array with the shape, type and content of a .npy file, version 1

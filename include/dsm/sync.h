@@ -48,8 +48,8 @@ typedef enum dsm_barrier_kind {
      * it is whole again. */
     DSM_BARRIER_ROBUST = 0,
     /* A process-shared pthread_barrier_t, for worker processes only.  POSIX
-     * gives its waiters no way out, so when a party dies the survivors are
-     * ended after the grace, and the barrier is made anew. */
+     * gives its waiters no way out, so when a party dies or fails those
+     * who wait are ended after the grace, and the barrier is made anew. */
     DSM_BARRIER_PTHREAD
 } dsm_barrier_kind;
 

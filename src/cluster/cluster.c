@@ -205,38 +205,62 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
     return error;
 }
 
+static int
+make_sockets(struct dsm__member *member)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return dsm__fail_errno("cannot make a socket");
+    member->command = dsm__fd_off_stdio(ends[0]);
+    member->other_end = dsm__fd_off_stdio(ends[1]);
+    if (member->command >= 0 && member->other_end >= 0)
+        return 0;
+    return dsm__fail_errno("cannot make a socket");
+}
+
+static void
+close_other_end(struct dsm__member *member)
+{
+    int fd = member->other_end;
+
+    /* First: a child of another thread's closes what this says, and the number
+     * may soon be another descriptor's. */
+    member->other_end = -1;
+    if (fd >= 0)
+        close(fd);
+}
+
 /* Forks the supervisor, which forks the workers. */
 static int
 launch(dsm_cluster *cluster)
 {
-    struct dsm__control *control = cluster->member.control;
-    int ends[2], controller, result;
+    struct dsm__member *member = &cluster->member;
+    struct dsm__control *control = member->control;
+    int controller, result = make_sockets(member);
     pid_t self = getpid();
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return dsm__fail_errno("cannot make a socket");
-    cluster->member.command = ends[0];
-    cluster->member.other_end = ends[1];
+    if (result)
+        return result;
     /* Opened before the fork, so that it can be no other process's. */
-    controller = dsm__pidfd_open(self);
+    controller = dsm__fd_off_stdio(dsm__pidfd_open(self));
     dsm__stdio_flush();
     dsm__signals_block(&cluster->host_mask);
-    result = dsm__host_fork(&cluster->member);
+    result = dsm__host_fork(member);
     if (result == 1) {
-        close(ends[0]);
-        dsm__supervisor_main(cluster, ends[1], controller, self);
+        close(member->command);
+        dsm__supervisor_main(cluster, member->other_end, controller, self);
     }
     pthread_sigmask(SIG_SETMASK, &cluster->host_mask, NULL);
-    close(ends[1]);
-    cluster->member.other_end = -1;
+    close_other_end(member);
     if (cluster->log >= 0)
         close(cluster->log);
     cluster->log = -1;
     if (controller >= 0)
         close(controller);
     if (result < 0) {
-        close(ends[0]);
-        cluster->member.command = -1;
+        close(member->command);
+        member->command = -1;
         return dsm__fail(result, "cannot fork the supervisor: %s",
                          dsm_strerror(result));
     }
@@ -290,6 +314,7 @@ release(dsm_cluster *cluster)
     dsm__member_remove(member);
     if (cluster->log >= 0)
         close(cluster->log);
+    close_other_end(member);
     if (member->command >= 0)
         close(member->command);
     if (member->fd >= 0)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "os/process.h"
 #include "registry/mutex.h"
 #include "shm/name.h"
 
@@ -28,7 +29,8 @@ int
 dsm__command_connect(const char *cluster)
 {
     struct sockaddr_un address;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int fd =
+        dsm__fd_off_stdio(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
 
     if (fd < 0)
         return dsm__fail_errno("cannot make a socket");

@@ -37,8 +37,8 @@ void dsm__command_address(struct sockaddr_un *address, const char *cluster);
 /* Connects to a cluster's supervisor: a descriptor, or -errno. */
 int dsm__command_connect(const char *cluster);
 
-/* Sends a request and waits for its reply, timeout_ms at most.  `control` is the
- * cluster's, or NULL where it is not mapped.  The reply's result, with its
+/* Sends a request and waits for its reply, timeout_ms at most.  `control` is
+ * the cluster's, or NULL where it is not mapped.  The reply's result, with its
  * sentence; DSM_ESTALE: the supervisor is gone; -ETIMEDOUT. */
 int dsm__command(int fd, const struct dsm__control *control,
                  const struct dsm__request *request, int32_t *value,

@@ -151,7 +151,7 @@ bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
 {
     struct dsm__control *control = watch->control;
     struct dsm__worker_slot *slot = dsm__worker_slot(control, id);
-    uint32_t region = dsm__region_now(control);
+    uint32_t began = slot->began;
     bool starting = slot->state == DSM_WORKER_STARTING;
     char how[64], message[128];
 
@@ -168,8 +168,9 @@ bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
     snprintf(message, sizeof message, "worker %u (pid %ld) %s", id, (long)pid,
              manner(status, how, sizeof how));
     dsm__watch_log(watch, "%s\n", message);
-    if (dsm__region_active(control) && slot->began == region &&
-        !dsm__part_ended(control, id, region))
+    /* In this order: a region may begin just now, which it had no part in. */
+    if (dsm__region_active(control) && began == dsm__region_now(control) &&
+        !dsm__part_ended(control, id, began))
         end_part(watch, id, pid, status);
     if (!starting)
         watch->failed_starts = 0;

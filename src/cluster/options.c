@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/versioned.h"
 #include "os/cpu.h"
+#include "os/process.h"
 #include "shm/name.h"
 
 #include <ctype.h>
@@ -89,8 +90,8 @@ dsm__options_take(dsm_cluster *cluster, const dsm_cluster_options *given)
     }
     if (!options->log)
         return 0;
-    cluster->log =
-        open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    cluster->log = dsm__fd_off_stdio(
+        open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
     return cluster->log < 0 ? dsm__fail_errno("options.log %s", options->log)
                             : 0;
 }

@@ -188,6 +188,24 @@ collect(dsm_cluster *cluster, int64_t deadline)
     return error ? error : result;
 }
 
+/* Has those ended after the grace who wait at a pthread barrier for a
+ * controller that failed. */
+static void
+free_stuck(dsm_cluster *cluster)
+{
+    struct dsm__control *control = cluster->member.control;
+    struct dsm__request request = {.verb = DSM__CANCEL,
+                                   .value = cluster->options.grace_ms,
+                                   .region = cluster->self.region};
+
+    if (!cluster->self.slot->outcome.order || !dsm__barriers_stuck(control))
+        return;
+    pthread_mutex_lock(&cluster->commands);
+    (void)dsm__command(cluster->member.command, control, &request, NULL,
+                       DSM_FOREVER);
+    pthread_mutex_unlock(&cluster->commands);
+}
+
 /* Worker 0's part, in the controller itself. */
 static void
 work(dsm_cluster *cluster)
@@ -200,6 +218,7 @@ work(dsm_cluster *cluster)
     if (setjmp(failed) == 0)
         (void)dsm__part_run(self);
     dsm__worker_become(self->control, NULL, false);
+    free_stuck(cluster);
     dsm__part_end(self->control, 0, self->region);
 }
 

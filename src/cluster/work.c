@@ -11,6 +11,7 @@
 #include "base/point.h"
 #include "cluster/outcome.h"
 #include "os/process.h"
+#include "sync/barrier.h"
 #include "sync/gate.h"
 #include "sync/lock.h"
 #include "sync/wait.h"
@@ -218,7 +219,8 @@ dsm__part_run(dsm_worker *self)
     if (value || locked || dsm__gate_waited_at(&region->gate))
         judge(self, value, locked);
     DSM__POINT("part.end");
-    return !locked;
+    return !locked &&
+           !(self->slot->outcome.order && dsm__barriers_stuck(self->control));
 }
 
 static void

@@ -16,8 +16,9 @@ _Noreturn void dsm__start_fail(dsm_worker *self, int code, const char *message);
 void dsm__worker_init(dsm_worker *self, dsm_cluster *cluster, unsigned id);
 
 /* Runs this worker's part of the region that has begun, without ending it.
- * False: it left its function holding a lock; a worker process must end, so
- * that the next to acquire the lock is told. */
+ * False: it left its function holding a lock, or failed while others wait at a
+ * pthread barrier; a worker process must end, so that the next to acquire the
+ * lock is told, and the supervisor ends those others after the grace. */
 bool dsm__part_run(dsm_worker *self);
 
 #endif

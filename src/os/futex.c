@@ -19,11 +19,12 @@ dsm__futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns)
     errno = saved;
 }
 
-void
+int
 dsm__futex_wake(_Atomic uint32_t *word)
 {
     int saved = errno;
+    long woken = syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 
-    syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     errno = saved;
+    return woken > 0 ? (int)woken : 0;
 }

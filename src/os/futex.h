@@ -9,7 +9,7 @@
  * caller looks again. */
 void dsm__futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns);
 
-/* Wakes all who sleep on the word. */
-void dsm__futex_wake(_Atomic uint32_t *word);
+/* Wakes all who sleep on the word; how many there were. */
+int dsm__futex_wake(_Atomic uint32_t *word);
 
 #endif

@@ -11,6 +11,7 @@
 #include "os/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -102,6 +103,18 @@ dsm__pidfd_open(pid_t pid)
     long fd = syscall(SYS_pidfd_open, pid, 0);
 
     return fd < 0 ? -errno : (int)fd;
+}
+
+int
+dsm__fd_off_stdio(int fd)
+{
+    int moved;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+    return moved;
 }
 
 static bool

@@ -48,7 +48,7 @@ unlink_segment(const struct dsm__control *control,
     char path[DSM__PATH_SIZE];
 
     dsm__path(path, control->directory, control->name, object->name);
-    unlink(path);
+    dsm__segment_remove(path);
 }
 
 /* The second half of a removal, which is also what recovery does. */

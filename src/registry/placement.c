@@ -134,14 +134,20 @@ dsm__place(uint64_t *place, struct dsm__member *member, dsm_object_kind kind,
     if (!at)
         return dsm__fail(array ? -ENOMEM : -ENOSPC,
                          "no room for %s of %s in the %s that cluster '%s' "
-                         "reserved (see options.address_space)",
+                         "reserved; raise options.address_space, or run a "
+                         "region, in which workers let go of what was "
+                         "destroyed",
                          dsm__kind_name(kind), dsm__bytes_text(extent),
                          dsm__bytes_text(end - begin), control->name);
+    if (!array) {
+        int error = grow(member, &control->arena_end, at + extent, ARENA_STEP,
+                         dsm__kind_name(kind));
+
+        if (error)
+            return error;
+    }
     if (at + extent > *top)
         *top = at + extent;
     *place = at;
-    if (array)
-        return 0;
-    return grow(member, &control->arena_end, at + extent, ARENA_STEP,
-                dsm__kind_name(kind));
+    return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/point.h"
+#include "os/process.h"
 #include "shm/name.h"
 
 #include <dirent.h>
@@ -28,7 +29,7 @@ retry_open(const char *path, int flags)
     do
         fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     while (fd < 0 && errno == EINTR);
-    return fd;
+    return dsm__fd_off_stdio(fd);
 }
 
 int
@@ -208,6 +209,26 @@ dsm__segment_allocate(int fd, const char *path, size_t begin, size_t bytes,
                                 dsm__bytes_text(bytes), dsm__bytes_text(done));
     }
     return error;
+}
+
+void
+dsm__segment_remove(const char *path)
+{
+    char sentence[DSM__SENTENCE];
+    struct stat status;
+    int fd;
+
+    dsm__error_keep(sentence);
+    if (dsm__segment_open(&fd, path, true, &status) == 0) {
+        /* Whoever linked it under a name of his own wants to keep it.  Where it
+         * is not supported the memory goes with the last mapping. */
+        if (status.st_nlink == 1)
+            (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                            status.st_size);
+        close(fd);
+    }
+    unlink(path);
+    dsm__error_restore(sentence);
 }
 
 bool

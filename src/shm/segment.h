@@ -29,6 +29,10 @@ int dsm__segment_open(int *fd, const char *path, bool writable,
 int dsm__segment_allocate(int fd, const char *path, size_t begin, size_t bytes,
                           const char *what);
 
+/* Unlinks a segment and gives its memory back at once, which otherwise would
+ * wait for the last process that has it mapped; those then read zeros. */
+void dsm__segment_remove(const char *path);
+
 /* Whether the open file is still the one of that name. */
 bool dsm__segment_is(int fd, const char *path);
 

@@ -131,6 +131,14 @@ pthread_kind_wait(struct dsm_barrier *barrier, struct dsm__control *control)
                          barrier->object.name);
     atomic_fetch_add(&barrier->inside, 1);
     DSM__POINT("barrier.pthread");
+    /* Looked at after the addition, both seq_cst: so it is told here, or seen
+     * by dsm__barriers_stuck, which is asked after the interruption. */
+    if (atomic_load(&control->region.interrupt) &&
+        dsm__region_interrupted(control)) {
+        atomic_fetch_sub(&barrier->inside, 1);
+        return dsm__fail(DSM_EBROKEN, "barrier '%s' lost a participant",
+                         barrier->object.name);
+    }
     result = pthread_barrier_wait(&barrier->pthread);
     atomic_fetch_sub(&barrier->inside, 1);
     return result == PTHREAD_BARRIER_SERIAL_THREAD ? 1 : 0;
@@ -175,8 +183,20 @@ dsm_barrier_wait(dsm_barrier *barrier)
     return result;
 }
 
-/* Calls visit on each barrier in use, without a lock: slots keep their kind, so
+/* The barrier in slot k, or NULL.  Without a lock: slots keep their kind, so
  * the worst is to break one that was made this very moment. */
+static struct dsm_barrier *
+barrier_at(struct dsm__control *control, uint64_t k)
+{
+    struct dsm__object *object = &dsm__slot(control, k)->object;
+
+    if (atomic_load(&object->kind) != DSM_OBJECT_BARRIER ||
+        atomic_load(&object->state) != DSM__LIVE)
+        return NULL;
+    return (struct dsm_barrier *)object;
+}
+
+/* Calls visit on each barrier in use. */
 static void
 each(struct dsm__control *control,
      void (*visit)(struct dsm_barrier *barrier, unsigned client),
@@ -185,11 +205,10 @@ each(struct dsm__control *control,
     uint64_t n = atomic_load_explicit(&control->objects, memory_order_acquire);
 
     for (uint64_t k = 0; k < n; k++) {
-        struct dsm__object *object = &dsm__slot(control, k)->object;
+        struct dsm_barrier *barrier = barrier_at(control, k);
 
-        if (atomic_load(&object->kind) == DSM_OBJECT_BARRIER &&
-            atomic_load(&object->state) == DSM__LIVE)
-            visit((struct dsm_barrier *)object, client);
+        if (barrier)
+            visit(barrier, client);
     }
 }
 
@@ -244,6 +263,20 @@ void
 dsm__barriers_mend(struct dsm__control *control)
 {
     each(control, mend_one, 0);
+}
+
+bool
+dsm__barriers_stuck(struct dsm__control *control)
+{
+    uint64_t n = atomic_load_explicit(&control->objects, memory_order_acquire);
+
+    for (uint64_t k = 0; k < n; k++) {
+        struct dsm_barrier *barrier = barrier_at(control, k);
+
+        if (barrier && barrier->type == DSM_BARRIER_PTHREAD && barrier->inside)
+            return true;
+    }
+    return false;
 }
 
 void

@@ -12,6 +12,10 @@ void dsm__barriers_break(struct dsm__control *control);
  * barrier whole; a pthread one that a killed worker waits at is made anew. */
 void dsm__barriers_mend(struct dsm__control *control);
 
+/* After a region was interrupted: whether somebody waits at a pthread barrier,
+ * and can only be ended. */
+bool dsm__barriers_stuck(struct dsm__control *control);
+
 /* A client died: those who wait at a barrier that it has waited on, and those
  * who come until the region under way ends, get DSM_EBROKEN; takes no lock
  * (supervisor). */

@@ -90,6 +90,14 @@ dsm_queue_open(dsm_queue **queue, dsm_cluster *cluster, const char *name)
     return error;
 }
 
+/* Wakes all who wait at it, to look again; how many there were. */
+static int
+wake_both(struct dsm_queue *queue)
+{
+    return dsm__wake_slow(dsm__lower(&queue->head), &queue->pusher_sleeping) +
+           dsm__wake_slow(dsm__lower(&queue->tail), &queue->popper_sleeping);
+}
+
 int
 dsm_queue_destroy(dsm_queue *queue)
 {
@@ -103,7 +111,8 @@ dsm_queue_destroy(dsm_queue *queue)
     error = dsm__object_begin_destroy(&member, &queue->object);
     if (error)
         return error;
-    if (queue->pusher_sleeping || queue->popper_sleeping)
+    /* A flag alone may be that of one who gave up, or was killed. */
+    if ((queue->pusher_sleeping || queue->popper_sleeping) && wake_both(queue))
         error = dsm__fail(-EBUSY, "someone waits at queue '%s'",
                           queue->object.name);
     else
@@ -246,13 +255,6 @@ dsm_queue_pop(dsm_queue *queue, void *message, int timeout_ms)
     if (!dsm__identity_ok())
         return dsm__identity_fail(__func__);
     return transfer(queue, message, timeout_ms, false);
-}
-
-static void
-wake_both(struct dsm_queue *queue)
-{
-    dsm__wake_slow(dsm__lower(&queue->head), &queue->pusher_sleeping);
-    dsm__wake_slow(dsm__lower(&queue->tail), &queue->popper_sleeping);
 }
 
 int

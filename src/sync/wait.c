@@ -78,10 +78,10 @@ dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
     return 0;
 }
 
-void
+int
 dsm__wake_slow(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
 {
     /* Whoever goes to sleep again sets the flag again. */
     atomic_store_explicit(sleeping, 0, memory_order_seq_cst);
-    dsm__futex_wake(word);
+    return dsm__futex_wake(word);
 }

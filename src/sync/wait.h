@@ -53,7 +53,8 @@ dsm__wait(const struct dsm__control *control, _Atomic uint32_t *word,
     return dsm__wait_slow(control, word, seen, sleeping, deadline);
 }
 
-void dsm__wake_slow(_Atomic uint32_t *word, _Atomic uint32_t *sleeping);
+/* Wakes whoever sleeps on the word; how many there were. */
+int dsm__wake_slow(_Atomic uint32_t *word, _Atomic uint32_t *sleeping);
 
 /* After a sequentially consistent change of the word: wakes whoever sleeps on
  * it.  The flag is set before a sleeper's last look at the word, so either the
