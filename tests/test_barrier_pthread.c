@@ -114,6 +114,14 @@ wait_there(dsm_worker *self, const void *arg, size_t arg_size)
     return result < 0;
 }
 
+static int
+wait_last(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    if (dsm_worker_id(self) == 0 && !await_waiting(1))
+        return 2;
+    return wait_there(self, arg, arg_size);
+}
+
 /* Worker 0 is no process, and its refusal fails the region; the others, who
  * would wait for it for ever, are ended. */
 START_TEST(a_controller_that_works_may_not)
@@ -122,10 +130,12 @@ START_TEST(a_controller_that_works_may_not)
     dsm_cluster *cluster = start_cluster(2, true, &barrier);
     double start = test_now();
 
-    ck_dsm_error(dsm_cluster_run(cluster, wait_there, &barrier, sizeof barrier),
+    ck_dsm_error(dsm_cluster_run(cluster, wait_last, &barrier, sizeof barrier),
                  DSM_EFAILED, "worker 0's function returned 1");
     ck_assert_double_lt(test_now() - start, 10);
     ck_result(0, -EPERM);
+    ck_assert_int_eq(meeting()->result[1], NO_RESULT);
+    ck_assert_int_eq(test_info(cluster, 1).signal, SIGKILL);
     test_whole(cluster);
     dsm_cluster_destroy(cluster);
 }
@@ -133,7 +143,7 @@ END_TEST
 
 /* ---- A party is lost. */
 
-enum loss { KILLED_INSIDE, KILLED_BEFORE, FAILED_BEFORE, FAILED_AT_ONCE };
+enum loss { KILLED_INSIDE, KILLED_BEFORE, FAILED_BEFORE, RACING, TOO_LATE };
 
 struct losing {
     dsm_barrier *barrier;
@@ -141,23 +151,40 @@ struct losing {
 };
 
 static int
+until_cancelled(dsm_worker *self)
+{
+    while (!dsm_worker_cancelled(self))
+        pause_briefly();
+    return 0;
+}
+
+static int
 lose_one(dsm_worker *self, const void *arg, size_t arg_size)
 {
     const struct losing *losing = arg;
-    unsigned id = dsm_worker_id(self);
+    unsigned id = dsm_worker_id(self), last = dsm_worker_count(self) - 1;
     int result;
 
     (void)arg_size;
-    if (id == 0 && losing->loss == FAILED_AT_ONCE)
+    if (id == 0 && losing->loss >= RACING) {
+        while (!meeting()->waiter[last])
+            pause_briefly();
         return 7;
+    }
     if (id == 0 && losing->loss != KILLED_INSIDE) {
-        if (!await_waiting(1))
-            return 1;
+        for (unsigned w = 1; w <= last; w++)
+            if (!await_waiting(w))
+                return 1;
         if (losing->loss == FAILED_BEFORE)
             return 7;
         die();
     }
+    /* Or the round would be complete. */
+    if (id == last && losing->loss == KILLED_INSIDE)
+        return until_cancelled(self);
     now_waits(id);
+    if (losing->loss == TOO_LATE)
+        (void)until_cancelled(self);
     result = dsm_barrier_wait(losing->barrier);
     meeting()->result[id] = result;
     return 0;
@@ -180,12 +207,13 @@ ck_loss(dsm_cluster *cluster, dsm_barrier *barrier, enum loss loss)
     start = test_now();
     ck_dsm(dsm_cluster_start(cluster, lose_one, &losing, sizeof losing));
     if (loss == KILLED_INSIDE) {
-        ck_assert(await_waiting(0));
+        for (unsigned w = 0; w + 1 < workers; w++)
+            ck_assert(await_waiting(w));
         kill(pid, SIGKILL);
     }
     snprintf(text, sizeof text, "worker 0 (pid %ld) died of SIGKILL",
              (long)pid);
-    if (loss == FAILED_BEFORE || loss == FAILED_AT_ONCE)
+    if (loss >= FAILED_BEFORE)
         ck_dsm_error(dsm_cluster_wait(cluster, DSM_FOREVER), DSM_EFAILED,
                      "worker 0's function returned 7");
     else
@@ -193,11 +221,13 @@ ck_loss(dsm_cluster *cluster, dsm_barrier *barrier, enum loss loss)
     ck_assert_double_lt(test_now() - start, 1e-3 * GRACE_MS + 10);
 }
 
-/* No survivor came out of it as if nothing had been. */
+/* Nobody who waited came out of it as if nothing had been. */
 static void
-ck_survivors_ended(dsm_cluster *cluster)
+ck_survivors_ended(dsm_cluster *cluster, enum loss loss)
 {
-    for (unsigned w = 1; w < dsm_cluster_workers(cluster); w++) {
+    unsigned waited = dsm_cluster_workers(cluster) - (loss == KILLED_INSIDE);
+
+    for (unsigned w = 1; w < waited; w++) {
         ck_assert_int_eq(meeting()->result[w], NO_RESULT);
         ck_assert_int_eq(test_info(cluster, w).signal, SIGKILL);
     }
@@ -211,7 +241,7 @@ START_TEST(survivors_are_ended_and_it_is_made_anew)
 
     for (int again = 0; again < 3; again++) {
         ck_loss(cluster, barrier, loss);
-        ck_survivors_ended(cluster);
+        ck_survivors_ended(cluster, loss);
         ck_rounds(cluster, barrier);
     }
     dsm_cluster_destroy(cluster);
@@ -224,8 +254,14 @@ START_TEST(whoever_comes_too_late_is_told)
     dsm_barrier *barrier;
     dsm_cluster *cluster = start_cluster(2, false, &barrier);
 
-    for (int again = 0; again < 20; again++) {
-        ck_loss(cluster, barrier, FAILED_AT_ONCE);
+    for (int again = 0; again < 5; again++) {
+        ck_loss(cluster, barrier, TOO_LATE);
+        ck_result(1, DSM_EBROKEN);
+        ck_assert_int_eq(test_info(cluster, 1).signal, 0);
+    }
+    /* At the same time: one or the other. */
+    for (int again = 0; again < 15; again++) {
+        ck_loss(cluster, barrier, RACING);
         ck_assert(meeting()->result[1] == DSM_EBROKEN ||
                   test_info(cluster, 1).signal == SIGKILL);
     }

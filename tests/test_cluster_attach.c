@@ -3,17 +3,13 @@
 #include "workers.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -475,151 +471,16 @@ START_TEST(too_many_programs)
 }
 END_TEST
 
-/* ---- What cannot be attached to. */
-
-START_TEST(attach_to_nothing)
-{
-    dsm_cluster *cluster = test_cluster(1), *again = cluster;
-
-    ck_dsm_error(dsm_cluster_attach(&again, "no-such-cluster"), -ENOENT,
-                 "no-such-cluster");
-    ck_assert_ptr_null(again);
-    ck_dsm_error(dsm_cluster_attach(&again, "no/name"), -EINVAL, "no/name");
-    ck_dsm_error(dsm_cluster_attach(&again, ""), -EINVAL, "is no name");
-    /* Here its addresses are its own already. */
-    again = cluster;
-    ck_dsm_error(dsm_cluster_attach(&again, dsm_cluster_name(cluster)),
-                 -EADDRNOTAVAIL, "taken");
-    ck_assert_ptr_null(again);
-    test_whole(cluster);
-    dsm_cluster_destroy(cluster);
-}
-END_TEST
-
-static const char *
-path_of(const char *name)
-{
-    static char path[128];
-
-    snprintf(path, sizeof path, "/dev/shm/dsm.%lu.%s", (unsigned long)geteuid(),
-             name);
-    return path;
-}
-
-/* Makes a file under the name of a cluster's control segment; locked, so that
- * no sweeper takes it away meanwhile. */
-static int
-plant(const char *name, const void *content, size_t size)
-{
-    int fd = open(path_of(name), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(flock(fd, LOCK_SH), 0);
-    ck_assert_int_eq(write(fd, content, size), (ssize_t)size);
-    return fd;
-}
-
-START_TEST(attach_to_a_wrong_file)
-{
-    static const size_t sizes[] = {0, 1, 8, 4096, 1 << 20};
-    char *zeros = calloc(1, 1 << 20);
-
-    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
-        const char *name = test_name();
-        int fd = plant(name, zeros, sizes[k]);
-
-        ck_refused(name, DSM_EFORMAT, "is not a libdsm control segment");
-        unlink(path_of(name));
-        close(fd);
-    }
-    free(zeros);
-}
-END_TEST
-
-/* A control segment under another's name, and a part of one. */
-START_TEST(attach_to_a_copy)
-{
-    dsm_cluster *cluster = test_cluster(2);
-    const char *name = test_name();
-    size_t size = 1 << 20;
-    char *content = malloc(size);
-    struct stat status;
-    int fd;
-
-    fd = open(path_of(dsm_cluster_name(cluster)), O_RDONLY | O_CLOEXEC);
-    ck_assert_int_eq(fstat(fd, &status), 0);
-    ck_assert_int_eq(read(fd, content, size), (ssize_t)size);
-    close(fd);
-    fd = plant(name, content, size);
-    ck_refused(name, DSM_EFORMAT, "is damaged");
-    ck_assert_int_eq(ftruncate(fd, status.st_size), 0);
-    ck_refused(name, DSM_EFORMAT, "that of another");
-    unlink(path_of(name));
-    close(fd);
-    free(content);
-    test_whole(cluster);
-    dsm_cluster_destroy(cluster);
-}
-END_TEST
-
-START_TEST(attach_to_odd_files)
-{
-    const char *name = test_name();
-
-    ck_assert_int_eq(mkfifo(path_of(name), 0600), 0);
-    ck_refused(name, DSM_EFORMAT, "not a regular file");
-    unlink(path_of(name));
-    ck_assert_int_eq(mkdir(path_of(name), 0700), 0);
-    ck_refused(name, -EISDIR, path_of(name));
-    rmdir(path_of(name));
-    ck_assert_int_eq(symlink("/etc/passwd", path_of(name)), 0);
-    ck_refused(name, -ELOOP, path_of(name));
-    unlink(path_of(name));
-}
-END_TEST
-
-static int
-attach_from_elsewhere(void *name)
-{
-    pid_t pid;
-
-    if (unshare(CLONE_NEWPID) < 0)
-        return 2; /* not allowed here */
-    pid = fork();
-    if (pid == 0) {
-        char act[16];
-
-        snprintf(act, sizeof act, "%d", -EXDEV);
-        execl("/proc/self/exe", "second", name, act, "pid namespace",
-              (char *)NULL);
-        _exit(127);
-    }
-    return WEXITSTATUS(test_reap(pid));
-}
-
-START_TEST(attach_from_another_pid_namespace)
-{
-    dsm_cluster *cluster = test_cluster(2);
-    char name[DSM_NAME_MAX + 1];
-    int status;
-
-    strcpy(name, dsm_cluster_name(cluster));
-    status = test_reap(test_host(attach_from_elsewhere, name));
-    ck_assert(WIFEXITED(status));
-    ck_assert(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 2);
-    test_whole(cluster);
-    dsm_cluster_destroy(cluster);
-}
-END_TEST
-
 int
 main(int argc, char **argv)
 {
-    Suite *suite = suite_create("cluster_attach");
-    TCase *tests = test_case(suite, "attach");
+    Suite *suite;
+    TCase *tests;
 
     if (argc == 4)
         return second_program(argv[1], argv[2], argv[3]);
+    suite = suite_create("cluster_attach");
+    tests = test_case(suite, "attach");
     tcase_add_test(tests, objects_both_ways);
     tcase_add_test(tests, regions_are_the_creators);
     tcase_add_test(tests, refresh_from_outside);
@@ -628,12 +489,5 @@ main(int argc, char **argv)
     tcase_add_test(tests, an_attached_program_dies_that_has_met_others);
     tcase_add_test(tests, the_cluster_goes_first);
     tcase_add_test(tests, too_many_programs);
-
-    tests = test_case(suite, "refused");
-    tcase_add_test(tests, attach_to_nothing);
-    tcase_add_test(tests, attach_to_a_wrong_file);
-    tcase_add_test(tests, attach_to_a_copy);
-    tcase_add_test(tests, attach_to_odd_files);
-    tcase_add_test(tests, attach_from_another_pid_namespace);
     return test_main(suite);
 }

@@ -7,8 +7,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define WORKERS 3
@@ -50,11 +48,14 @@ note_pids(struct scene *scene)
 }
 
 static void
-set_up_with(struct scene *scene, const dsm_cluster_options *options)
+set_up(struct scene *scene)
 {
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
     int message = 0;
 
-    ck_dsm(dsm_cluster_create(&scene->cluster, WORKERS, options));
+    options.name = test_name();
+    options.grace_ms = GRACE_MS;
+    ck_dsm(dsm_cluster_create(&scene->cluster, WORKERS, &options));
     ck_dsm(dsm_barrier_create(&scene->tools.robust, scene->cluster, "robust",
                               WORKERS, DSM_BARRIER_ROBUST));
     ck_dsm(dsm_barrier_create(&scene->tools.pthread, scene->cluster, "pthread",
@@ -68,18 +69,6 @@ set_up_with(struct scene *scene, const dsm_cluster_options *options)
     ck_dsm(dsm_queue_create(&scene->tools.queue, scene->cluster, "queue", 100,
                             sizeof(int)));
     note_pids(scene);
-}
-
-static void
-set_up(struct scene *scene)
-{
-    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
-    struct rlimit none = {0, 0};
-
-    setrlimit(RLIMIT_CORE, &none);
-    options.name = test_name();
-    options.grace_ms = GRACE_MS;
-    set_up_with(scene, &options);
 }
 
 /* Uses everything once more; the error of what is not as it should be. */
@@ -356,9 +345,8 @@ ck_survivors(const struct scene *scene, const struct place *place)
     }
 }
 
-/* The victim's place is lost `deaths` times, its replacements' own included. */
 static void
-kill_in(struct scene *scene, const struct place *place, unsigned deaths)
+kill_in(struct scene *scene, const struct place *place)
 {
     char text[64];
     double begin;
@@ -385,8 +373,7 @@ kill_in(struct scene *scene, const struct place *place, unsigned deaths)
     ck_survivors(scene, place);
     ck_whole(scene);
     ck_assert_int_ne(test_pid(scene->cluster, VICTIM), scene->pid[VICTIM]);
-    ck_assert_uint_eq(test_info(scene->cluster, VICTIM).deaths,
-                      before + deaths);
+    ck_assert_uint_eq(test_info(scene->cluster, VICTIM).deaths, before + 1);
     ck_assert_int_eq(test_info(scene->cluster, VICTIM).signal, 0);
 }
 
@@ -396,7 +383,7 @@ START_TEST(dies_in_a_region)
 
     set_up(&scene);
     for (int k = 0; k < 3; k++)
-        kill_in(&scene, &places[_i], 1);
+        kill_in(&scene, &places[_i]);
     dsm_cluster_destroy(scene.cluster);
 }
 END_TEST
@@ -408,7 +395,7 @@ START_TEST(dies_everywhere)
 
     set_up(&scene);
     for (int k = 0; k < PLACES; k++)
-        kill_in(&scene, &places[k], 1);
+        kill_in(&scene, &places[k]);
     dsm_cluster_destroy(scene.cluster);
 }
 END_TEST
@@ -430,6 +417,21 @@ START_TEST(dies_idle)
         ck_whole(&scene);
     }
     dsm_cluster_destroy(scene.cluster);
+}
+END_TEST
+
+/* The same while the very first region begins. */
+START_TEST(dies_before_the_first_region)
+{
+    struct scene scene;
+
+    for (unsigned k = 0; k < 50; k++) {
+        set_up(&scene);
+        test_await(test_asleep, &scene.pid[k % WORKERS]);
+        kill(scene.pid[k % WORKERS], SIGKILL);
+        ck_whole(&scene);
+        dsm_cluster_destroy(scene.cluster);
+    }
 }
 END_TEST
 
@@ -520,128 +522,6 @@ START_TEST(dies_before_it_begins)
 }
 END_TEST
 
-/* ---- During its own start. */
-
-static const char *const starts[] = {"worker.start", "worker.ready"};
-
-START_TEST(dies_starting)
-{
-    dsm_cluster *cluster;
-
-    for (int times = 1; times <= 2; times++) {
-        test_kill_at(starts[_i], 1, SIGKILL, times);
-        cluster = test_cluster(2);
-        ck_assert_int_eq(test_killed(), times);
-        ck_assert_uint_eq(test_info(cluster, 0).deaths +
-                              test_info(cluster, 1).deaths,
-                          (unsigned)times);
-        test_whole(cluster);
-        dsm_cluster_destroy(cluster);
-    }
-}
-END_TEST
-
-START_TEST(dies_starting_too_often)
-{
-    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
-    dsm_cluster *cluster;
-
-    options.name = test_name();
-    test_kill_at(starts[_i], 1, SIGKILL, 1000);
-    ck_dsm_error(dsm_cluster_create(&cluster, 2, &options), DSM_EWORKER,
-                 "died of SIGKILL");
-    ck_assert_ptr_null(cluster);
-    ck_assert_int_ge(test_killed(), 3);
-    ck_assert(test_nothing_left(options.name));
-}
-END_TEST
-
-START_TEST(its_replacement_dies)
-{
-    struct scene scene;
-
-    test_kill_at("", 1, SIGKILL, 0);
-    set_up(&scene);
-    for (int times = 1; times <= 2; times++) {
-        test_kill_at(starts[_i], 1, SIGKILL, times);
-        kill_in(&scene, &places[0], 1 + (unsigned)times);
-        ck_assert_int_eq(test_killed(), times);
-    }
-    dsm_cluster_destroy(scene.cluster);
-}
-END_TEST
-
-START_TEST(all_replacements_die)
-{
-    struct scene scene;
-
-    test_kill_at("", 1, SIGKILL, 0);
-    set_up(&scene);
-    test_kill_at(starts[_i], 1, SIGKILL, 1000);
-    kill(scene.pid[VICTIM], SIGKILL);
-    ck_dsm_error(dsm_cluster_run(scene.cluster, check_whole, &scene.tools,
-                                 sizeof scene.tools),
-                 DSM_EWORKER, "could not start its workers");
-    ck_dsm_error(dsm_cluster_refresh(scene.cluster), DSM_EWORKER,
-                 "could not start its workers");
-    ck_assert_int_ge(test_killed(), 6);
-    test_kill_at("", 1, SIGKILL, 0);
-    ck_dsm(dsm_cluster_refresh(scene.cluster));
-    ck_whole(&scene);
-    dsm_cluster_destroy(scene.cluster);
-}
-END_TEST
-
-START_TEST(dies_in_a_refresh)
-{
-    struct scene scene;
-
-    test_kill_at("", 1, SIGKILL, 0);
-    set_up(&scene);
-    for (int times = 1; times <= 2; times++) {
-        test_kill_at(starts[_i], 1, SIGKILL, times);
-        ck_dsm(dsm_cluster_refresh(scene.cluster));
-        ck_assert_int_eq(test_killed(), times);
-        ck_whole(&scene);
-    }
-    dsm_cluster_destroy(scene.cluster);
-}
-END_TEST
-
-/* ---- At its end. */
-
-static int
-die_cleaning_up(dsm_worker *self, const void *arg, size_t arg_size)
-{
-    (void)arg, (void)arg_size;
-    stage()->survivors++;
-    if (dsm_worker_id(self) == VICTIM)
-        raise(SIGKILL);
-    return 0;
-}
-
-START_TEST(dies_in_cleanup)
-{
-    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
-    struct scene scene;
-    double begin;
-
-    options.name = test_name();
-    options.grace_ms = GRACE_MS;
-    options.cleanup = die_cleaning_up;
-    set_up_with(&scene, &options);
-    ck_whole(&scene);
-    memset(test_shared, 0, sizeof *stage());
-    begin = test_now();
-    dsm_cluster_destroy(scene.cluster);
-    ck_assert_double_lt(test_now() - begin, test_grace(GRACE_MS));
-    ck_assert_uint_eq(stage()->survivors, WORKERS);
-    ck_assert(test_nothing_left(options.name));
-    for (unsigned w = 0; w < WORKERS; w++)
-        test_await(test_gone, &scene.pid[w]);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -651,17 +531,10 @@ main(void)
     tcase_add_loop_test(tests, dies_in_a_region, 0, PLACES);
     tcase_add_test(tests, dies_everywhere);
     tcase_add_test(tests, dies_idle);
+    tcase_add_test(tests, dies_before_the_first_region);
 
     tests = test_case(suite, "points");
     tcase_add_loop_test(tests, dies_at_a_point, 0, POINTS);
     tcase_add_test(tests, dies_before_it_begins);
-
-    tests = test_case(suite, "start");
-    tcase_add_loop_test(tests, dies_starting, 0, 2);
-    tcase_add_loop_test(tests, dies_starting_too_often, 0, 2);
-    tcase_add_loop_test(tests, its_replacement_dies, 0, 2);
-    tcase_add_loop_test(tests, all_replacements_die, 0, 2);
-    tcase_add_loop_test(tests, dies_in_a_refresh, 0, 2);
-    tcase_add_test(tests, dies_in_cleanup);
     return test_main(suite);
 }

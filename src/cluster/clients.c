@@ -119,7 +119,8 @@ end_region(struct dsm__control *control)
             continue;
         dsm__outcome_clear(slot);
         dsm__outcome_fail(control, slot, DSM_EWORKER,
-                          "worker %u could not be started for region %u", id,
+                          "region %u was given up, as workers could not be "
+                          "started",
                           region);
         atomic_store(&slot->began, region);
         dsm__part_end(control, id, region);

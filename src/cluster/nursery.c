@@ -160,7 +160,7 @@ bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
     slot->state = DSM_WORKER_DEAD;
     if (watch->stopping)
         return;
-    slot->deaths++;
+    dsm__count(&slot->deaths, 1);
     if (watch->replaced) {
         watch->replaced--;
         starting = false;

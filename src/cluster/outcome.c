@@ -16,10 +16,12 @@ dsm__outcome_clear(struct dsm__worker_slot *slot)
 {
     struct dsm__outcome *outcome = &slot->outcome;
 
+    /* The text counts for nothing without an order. */
     atomic_store_explicit(&outcome->order, 0, memory_order_relaxed);
-    outcome->code = outcome->value = outcome->signal = outcome->exit_code = 0;
-    outcome->dead_pid = 0;
-    outcome->message[0] = '\0';
+    atomic_store_explicit(&outcome->value, 0, memory_order_relaxed);
+    atomic_store_explicit(&outcome->signal, 0, memory_order_relaxed);
+    atomic_store_explicit(&outcome->exit_code, 0, memory_order_relaxed);
+    atomic_store_explicit(&outcome->dead_pid, 0, memory_order_relaxed);
 }
 
 void

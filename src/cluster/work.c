@@ -211,8 +211,8 @@ dsm__part_run(dsm_worker *self)
     value = region->fn(self, (const void *)(uintptr_t)region->arg,
                        region->arg_size);
     end = dsm__ticks();
-    self->slot->busy += end - begin;
-    self->slot->regions++;
+    dsm__count(&self->slot->busy, end - begin);
+    dsm__count(&self->slot->regions, 1);
     if (process_self)
         flush_output();
     locked = dsm__locks_held() > locks;
@@ -234,7 +234,7 @@ wait_for_region(dsm_worker *self)
         if (dsm__wait(self->control, &epoch->word, began, &epoch->sleeping,
                       DSM__NO_DEADLINE) < 0)
             _exit(1); /* the supervisor is gone */
-    self->slot->idle += dsm__ticks() - start_ticks;
+    dsm__count(&self->slot->idle, dsm__ticks() - start_ticks);
 }
 
 static _Noreturn void

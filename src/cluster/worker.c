@@ -50,9 +50,13 @@ int
 dsm_worker_barrier(dsm_worker *self)
 {
     struct dsm__control *control = self->control;
-    int result = dsm__gate_wait(control, &control->region.gate,
-                                &self->slot->barrier_wait, dsm__any_part_ended);
+    uint64_t waited = 0;
+    int result = dsm__gate_wait(control, &control->region.gate, &waited,
+                                dsm__any_part_ended);
 
+    if (waited)
+        atomic_fetch_add_explicit(&self->slot->barrier_wait, waited,
+                                  memory_order_relaxed);
     if (result >= 0)
         return 0;
     if (!dsm__region_interrupted(control)) {

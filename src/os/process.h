@@ -22,8 +22,8 @@ void dsm__signals_default(void);
  * (-ENOSYS on kernels before 5.3 and under some seccomp filters). */
 int dsm__pidfd_open(pid_t pid);
 
-/* A descriptor that open() or socket() gave, or -1: moved away from 0 to 2, into
- * which a host that has closed them may still print. */
+/* A descriptor that open() or socket() gave, or -1: moved away from 0 to 2,
+ * into which a host that has closed them may still print. */
 int dsm__fd_off_stdio(int fd);
 
 /* Kills and reaps every child of this process but keep[0..n-1], and whoever

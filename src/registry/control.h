@@ -56,7 +56,8 @@ enum {
 struct dsm__outcome {
     _Atomic uint32_t order; /* 0: well; else the how-manieth failure it was */
     int32_t code;           /* for dsm_cluster_run to return */
-    int32_t value, signal, exit_code, dead_pid;
+    /* Atomic, as statistics read them at any time. */
+    _Atomic int32_t value, signal, exit_code, dead_pid;
     char message[256];
 };
 
@@ -65,13 +66,14 @@ struct dsm__worker_slot {
     _Alignas(DSM__LINE) _Atomic uint32_t began; /* the region it began last */
     _Atomic uint32_t state;                     /* dsm_worker_state */
     _Atomic uint64_t seen;                      /* map generation */
-    uint64_t regions, busy, idle, barrier_wait, lock_wait; /* ticks */
+    _Atomic uint64_t regions, busy, idle;       /* ticks; dsm__count */
+    _Atomic uint64_t barrier_wait, lock_wait;   /* of several threads */
     int32_t start_code; /* why it could not start, or 0 */
     char start_message[128];
     /* Written by the supervisor. */
     _Alignas(DSM__LINE) _Atomic int32_t pid;
     _Atomic uint32_t killed; /* the region for whose end it was killed */
-    uint64_t deaths;
+    _Atomic uint64_t deaths;
     /* Written by whoever ends the worker's part. */
     _Alignas(DSM__LINE) struct dsm__outcome outcome;
 };
@@ -161,6 +163,16 @@ dsm__worker_slot(const struct dsm__control *control, unsigned worker)
     struct dsm__worker_slot *slots = dsm__at(control, control->slots_offset);
 
     return &slots[worker];
+}
+
+/* Adds to a counter that only the caller's thread writes, and that others read
+ * at any time without an order to anything else. */
+static inline void
+dsm__count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(
+        counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+        memory_order_relaxed);
 }
 
 /* Whether the supervisor is gone: the kernel sets the bit in its mutex's futex

@@ -13,10 +13,11 @@
 #define TABLE_STEP ((uint64_t)64 * sizeof(union dsm__slot))
 #define ARENA_STEP ((uint64_t)256 << 10)
 
-/* Allocates memory of the control segment up to `end`, in steps. */
+/* Allocates memory of the control segment up to `end`, in steps, but nothing
+ * beyond `limit`. */
 static int
 grow(struct dsm__member *member, uint64_t *have, uint64_t end, uint64_t step,
-     const char *what)
+     uint64_t limit, const char *what)
 {
     uint64_t bytes;
     int error;
@@ -24,6 +25,8 @@ grow(struct dsm__member *member, uint64_t *have, uint64_t end, uint64_t step,
     if (end <= *have)
         return 0;
     bytes = (end - *have + step - 1) / step * step;
+    if (bytes > limit - *have)
+        bytes = limit - *have;
     error = dsm__segment_allocate(member->fd, DSM__SHM_DIRECTORY "/", *have,
                                   bytes, what);
     if (!error)
@@ -42,7 +45,7 @@ dsm__table_grow(struct dsm__member *member, uint64_t slots)
                          (unsigned long long)control->objects_max);
     return grow(member, &control->table_end,
                 control->objects_offset + slots * sizeof(union dsm__slot),
-                TABLE_STEP, "the table of objects");
+                TABLE_STEP, control->arena_offset, "the table of objects");
 }
 
 /* Whether a process that has seen `seen` cannot have the object mapped. */
@@ -141,7 +144,7 @@ dsm__place(uint64_t *place, struct dsm__member *member, dsm_object_kind kind,
                          dsm__bytes_text(end - begin), control->name);
     if (!array) {
         int error = grow(member, &control->arena_end, at + extent, ARENA_STEP,
-                         dsm__kind_name(kind));
+                         end, dsm__kind_name(kind));
 
         if (error)
             return error;

@@ -48,7 +48,10 @@ fill(dsm_worker_info *info, const struct dsm__control *control, unsigned id)
     info->signal = outcome->signal;
     info->exit_code = outcome->exit_code;
     info->dead_pid = outcome->dead_pid;
-    memcpy(info->message, outcome->message, sizeof info->message);
+    /* Acquire: pairs with dsm__outcome_fail.  While a region fails at this very
+     * moment the text may be mixed with an earlier one, but it ends. */
+    if (atomic_load_explicit(&outcome->order, memory_order_acquire))
+        memcpy(info->message, outcome->message, sizeof info->message);
     info->message[sizeof info->message - 1] = '\0';
     info->regions = slot->regions;
     info->deaths = slot->deaths;

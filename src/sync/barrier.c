@@ -171,8 +171,9 @@ dsm_barrier_wait(dsm_barrier *barrier)
     if (!account)
         note_client(barrier, control);
     result = dsm__gate_wait(control, &barrier->gate, &waited, NULL);
-    if (account)
-        account->barrier_wait += waited;
+    if (account && waited)
+        atomic_fetch_add_explicit(&account->barrier_wait, waited,
+                                  memory_order_relaxed);
     if (result == DSM_EBROKEN)
         return dsm__fail(result, "barrier '%s' lost a participant",
                          barrier->object.name);

@@ -155,7 +155,8 @@ acquire_slow(dsm_lock *lock, int error, int timeout_ms)
                                       dsm__deadline(timeout_ms));
 
     if (account)
-        account->lock_wait += dsm__ticks() - start;
+        atomic_fetch_add_explicit(&account->lock_wait, dsm__ticks() - start,
+                                  memory_order_relaxed);
     if (result < 0)
         return acquire_fail(result, lock);
     held++;
