@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #define WORKERS 3
 #define VICTIM 1
@@ -100,7 +99,7 @@ START_TEST(all_replacements_die)
 }
 END_TEST
 
-/* Not before the supervisor knows of the last death. */
+/* Not before the supervisor has given up. */
 static bool
 refreshed(const void *cluster)
 {
@@ -111,17 +110,18 @@ refreshed(const void *cluster)
 START_TEST(all_replacements_die_in_a_started_region)
 {
     dsm_cluster *cluster = create_unharmed();
+    pid_t pid = test_pid(cluster, VICTIM);
 
-    test_kill_at(starts[_i], 1, SIGKILL, 1000);
-    ck_dsm_error(dsm_cluster_run(cluster, die_in_region, NULL, 0), DSM_EWORKER,
-                 "worker 1");
+    /* Stopped, it cannot begin. */
+    kill(pid, SIGSTOP);
+    test_await(test_stopped, &pid);
     ck_dsm(dsm_cluster_start(cluster, test_whole_part, NULL, 0));
-    while (test_killed() < 3)
-        usleep(1000);
-    test_kill_at("", 1, SIGKILL, 0);
+    test_kill_at(starts[_i], 1, SIGKILL, 3);
+    kill(pid, SIGKILL);
     test_await(refreshed, cluster);
+    ck_assert_int_eq(test_killed(), 3);
     ck_dsm_error(dsm_cluster_wait(cluster, 10000), DSM_EWORKER,
-                 "region 2 was given up");
+                 "region 1 was given up");
     test_whole(cluster);
     dsm_cluster_destroy(cluster);
 }

@@ -228,9 +228,9 @@ end_spawn(void)
 
     atomic_store(&control->stopping, 1);
     atomic_fetch_add(&epoch->word, 1);
-    dsm__wake_slow(&epoch->word, &epoch->sleeping);
+    dsm__wake_all(&epoch->word, &epoch->sleeping);
     atomic_fetch_add(&deaths.word, 1);
-    dsm__wake_slow(&deaths.word, &deaths.sleeping);
+    dsm__wake_all(&deaths.word, &deaths.sleeping);
     pthread_join(supervisor, NULL);
     for (unsigned id = 0; id < WORKERS; id++)
         pthread_join(threads[id], NULL);

@@ -112,7 +112,7 @@ int
 dsm__array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
                   dsm_type type, unsigned ndim, const size_t *shape)
 {
-    struct dsm__member *member;
+    struct dsm__member *member = NULL;
     struct dsm__object *object;
     struct dsm_array *made;
     struct dsm__npy npy;
@@ -120,15 +120,19 @@ dsm__array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
     int error = dsm__npy_set(&npy, type, ndim, shape);
 
     *array = NULL;
-    if (error || (error = dsm__object_begin(&member, cluster, __func__)))
+    if (!error)
+        error = dsm__object_begin(&member, cluster, "dsm_array_create");
+    if (error)
         return error;
     page = member->control->array_page;
     extent = (DSM__NPY_HEADER + npy.bytes + sizeof(struct trailer) + page - 1) /
              page * page;
     if (page < HUGE_PAGE && extent >= HUGE_PAGE)
         page = HUGE_PAGE;
-    error =
-        dsm__object_new(&object, member, DSM_OBJECT_ARRAY, name, extent, page);
+    error = dsm__maps_sync_locked(member);
+    if (!error)
+        error = dsm__object_new(&object, member, DSM_OBJECT_ARRAY, name, extent,
+                                page);
     if (!error) {
         made = (struct dsm_array *)object;
         describe(made, &npy);
@@ -261,7 +265,9 @@ dsm_array_destroy(dsm_array *array)
         dsm__object_remove(member, object);
     dsm__registry_unlock(member);
     /* Hides the pages here; the others do so at their next region. */
-    return error ? error : dsm__maps_sync(member);
+    if (!error)
+        (void)dsm__maps_sync(member);
+    return error;
 }
 
 void *

@@ -173,30 +173,43 @@ check_target(const char *path)
     return 0;
 }
 
+/* Creates a file beside the path, under a name that nothing has yet: also not
+ * what a program of the same pid, in a container, left when it was killed. */
+static int
+create_beside(char **beside, int *fd, const char *path)
+{
+    static _Atomic unsigned serial;
+
+    for (int tries = 0; tries < 1000; tries++) {
+        if (asprintf(beside, "%s.%ld-%u", path, (long)getpid(), serial++) < 0)
+            return dsm__fail(-ENOMEM, "no memory to save '%s'", path);
+        *fd = open(*beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (*fd >= 0)
+            return 0;
+        free(*beside);
+        if (errno != EEXIST)
+            break;
+    }
+    return dsm__fail_errno("cannot write beside '%s'", path);
+}
+
 int
 dsm_array_save(const dsm_array *array, const char *npy_path)
 {
-    static _Atomic unsigned serial;
     char *beside;
-    int fd, error;
+    int fd = -1, error;
 
     if (!dsm__identity_ok())
         return dsm__identity_fail(__func__);
     if ((error = check_target(npy_path)))
         return error;
-    if (asprintf(&beside, "%s.%ld-%u", npy_path, (long)getpid(), serial++) < 0)
-        return dsm__fail(-ENOMEM, "no memory to save %s", npy_path);
-    fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        error = dsm__fail_errno("cannot write beside %s", npy_path);
-        free(beside);
+    if ((error = create_beside(&beside, &fd, npy_path)))
         return error;
-    }
     error = write_beside(array, fd, npy_path);
     if (close(fd) < 0 && !error)
         error = dsm__fail_errno("cannot write %s", npy_path);
     if (!error && rename(beside, npy_path) < 0)
-        error = dsm__fail_errno("cannot rename %s to %s", beside, npy_path);
+        error = dsm__fail_errno("cannot rename '%s' to '%s'", beside, npy_path);
     if (error)
         unlink(beside);
     else

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CONTROL_MAX ((size_t)256 << 20)
@@ -393,17 +395,21 @@ end_supervisor(dsm_cluster *cluster)
 {
     struct dsm__request request = {.verb = DSM__STOP};
     struct dsm__control *control = cluster->member.control;
-    int patience = cluster->options.grace_ms + 2000;
+    int grace = cluster->options.grace_ms;
+    int patience = grace < INT_MAX - 2000 ? grace + 2000 : INT_MAX;
     int fd = cluster->member.command;
 
-    if (dsm__command(fd, control, &request, NULL, patience) >= 0 &&
-        dsm__command_wait_closed(fd, control, patience) == 0)
-        return;
-    /* It is dead, or stopped: then its workers die with it. */
-    if (!dsm__supervisor_dead(control) && control->supervisor > 0) {
+    if ((dsm__command(fd, control, &request, NULL, patience) < 0 ||
+         dsm__command_wait_closed(fd, control, patience) < 0) &&
+        !dsm__supervisor_dead(control) && control->supervisor > 0) {
+        /* It is stopped.  Its workers die with it. */
         kill(control->supervisor, SIGKILL);
         (void)dsm__command_wait_closed(fd, control, patience);
     }
+    /* Its parent ended long ago.  A program that is init in its container, or a
+     * subreaper, inherits it: then it is to be buried here. */
+    if (control->supervisor > 0)
+        (void)waitpid(control->supervisor, NULL, __WALL);
 }
 
 void

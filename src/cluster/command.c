@@ -31,17 +31,19 @@ dsm__command_connect(const char *cluster)
     struct sockaddr_un address;
     int fd =
         dsm__fd_off_stdio(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    int error;
 
     if (fd < 0)
         return dsm__fail_errno("cannot make a socket");
     dsm__command_address(&address, cluster);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
         return fd;
+    error = -errno;
     close(fd);
     return dsm__fail(DSM_ESTALE,
                      "the supervisor of cluster '%s' does not "
                      "answer: %s",
-                     cluster, strerror(errno));
+                     cluster, dsm_strerror(error));
 }
 
 /* Waits for something to read; 0, -ETIMEDOUT, DSM_ESTALE or -errno.  That the

@@ -53,8 +53,8 @@ drop_member(struct dsm__member *member, void *argument)
 static void
 in_fork_child(void)
 {
-    /* In a worker and in the supervisor the library forks by itself, and arms
-     * the child again: those have no members in the list. */
+    /* Also in the supervisor and, by its forks, in workers, but they are not in
+     * the list of that moment, and arm themselves again. */
     dsm__member_each(drop_member, NULL);
     dsm__member_forget_all();
 }

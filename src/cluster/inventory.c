@@ -136,6 +136,7 @@ list_one(const char *cluster, void *argument)
     dsm_cluster_info info = {.size = sizeof info};
     struct dsm__control *copy = malloc(sizeof *copy);
     int fd = -1, error;
+    bool gone = false;
 
     if (!copy)
         return dsm__fail_errno("no memory to list clusters");
@@ -143,6 +144,8 @@ list_one(const char *cluster, void *argument)
     error = open_control(&fd, copy, cluster);
     if (!error)
         describe(&info, copy, fd);
+    else if (error == -ENOENT && !dsm__remains_arrays(cluster))
+        gone = true;           /* it ended this very moment */
     else if (error == -ENOENT) /* arrays without a control segment */
         info.state = DSM_CLUSTER_STALE;
     else if (error == DSM_EFORMAT && fd >= 0 && unlocked(fd))
@@ -152,7 +155,7 @@ list_one(const char *cluster, void *argument)
     if (fd >= 0)
         close(fd);
     free(copy);
-    return listing->visit(&info, listing->arg);
+    return gone ? 0 : listing->visit(&info, listing->arg);
 }
 
 int

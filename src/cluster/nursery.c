@@ -39,27 +39,11 @@ close_supervisor_fds(const struct dsm__watch *watch)
             close(watch->clients[k]);
 }
 
-/* Makes the cluster useless: every call from now on gets this error. */
-static void
-give_up(struct dsm__watch *watch, int error, const char *message)
-{
-    struct dsm__control *control = watch->control;
-
-    snprintf(control->broken_message, sizeof control->broken_message,
-             "cluster '%s' could not start its workers: %s", control->name,
-             message);
-    atomic_store(&control->broken, error);
-    atomic_fetch_add(&control->ready.word, 1);
-    dsm__wake_slow(&control->ready.word, &control->ready.sleeping);
-    dsm__wake_slow(&control->region.done.word, &control->region.done.sleeping);
-    dsm__watch_log(watch, "%s\n", control->broken_message);
-}
-
 static void
 start_failed(struct dsm__watch *watch, int error, const char *message)
 {
     if (++watch->failed_starts >= STARTS_MAX)
-        give_up(watch, error, message);
+        dsm__watch_give_up(watch, error, message);
     else
         watch->retry = true;
 }
@@ -168,10 +152,15 @@ bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
     snprintf(message, sizeof message, "worker %u (pid %ld) %s", id, (long)pid,
              manner(status, how, sizeof how));
     dsm__watch_log(watch, "%s\n", message);
+    /* It may have died asleep. */
+    dsm__wake_all(&control->region.epoch.word, &control->region.epoch.sleeping);
     /* In this order: a region may begin just now, which it had no part in. */
-    if (dsm__region_active(control) && began == dsm__region_now(control) &&
-        !dsm__part_ended(control, id, began))
-        end_part(watch, id, pid, status);
+    if (dsm__region_active(control) && began == dsm__region_now(control)) {
+        if (!dsm__part_ended(control, id, began))
+            end_part(watch, id, pid, status);
+        else /* it may have died before it could say that all had ended */
+            dsm__part_end(control, id, began);
+    }
     if (!starting)
         watch->failed_starts = 0;
     else if (slot->start_code)

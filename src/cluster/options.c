@@ -56,6 +56,9 @@ check_options(dsm_cluster_options *options)
                          (int)options->bind);
     if (options->grace_ms < 0)
         return dsm__fail(-EINVAL, "options.grace_ms is negative");
+    if (options->detached && options->controller_works)
+        return dsm__fail(-EINVAL, "options.detached: a controller that works "
+                                  "cannot leave its cluster");
     if (options->setup_arg_size && !options->setup_arg)
         return dsm__fail(-EINVAL, "options.setup_arg is NULL but its size %zu",
                          options->setup_arg_size);

@@ -1,7 +1,7 @@
 /* The ends of regions; see outcome.h. */
 #include "cluster/outcome.h"
 
-#include "os/futex.h"
+#include "base/point.h"
 #include "sync/barrier.h"
 #include "sync/gate.h"
 #include "sync/queue.h"
@@ -90,6 +90,7 @@ dsm__part_end(struct dsm__control *control, unsigned worker, uint32_t region)
 
     full = bit | atomic_fetch_or_explicit(&r->ended[w][parity], bit,
                                           memory_order_acq_rel);
+    DSM__POINT("part.ended");
     if (full != mask_of(control, w))
         return;
     if (words > 1) {

@@ -334,6 +334,10 @@ dsm_cluster_refresh(dsm_cluster *cluster)
         return dsm__identity_fail(__func__);
     if (cluster->member.role == DSM__WORKER)
         return dsm__fail(-EPERM, "a worker cannot refresh its own cluster");
+    /* No region is to start between the supervisor's look and its kills. */
+    if (pthread_mutex_trylock(&cluster->regions) != 0)
+        return dsm__fail(-EBUSY,
+                         "workers cannot be refreshed while a region runs");
     pthread_mutex_lock(&cluster->commands);
     broken = cluster->member.control->broken;
     error = dsm__command(cluster->member.command, cluster->member.control,
@@ -342,5 +346,6 @@ dsm_cluster_refresh(dsm_cluster *cluster)
     if (broken && error >= 0)
         mend_barriers(cluster->member.control);
     pthread_mutex_unlock(&cluster->commands);
+    pthread_mutex_unlock(&cluster->regions);
     return error < 0 ? error : dsm__cluster_wait_started(cluster);
 }

@@ -140,9 +140,8 @@ found_one(const char *name, void *argument)
     return 0;
 }
 
-/* Whether /dev/shm has any file of the cluster beside its control segment. */
-static bool
-has_arrays(const char *cluster)
+bool
+dsm__remains_arrays(const char *cluster)
 {
     char path[DSM__PATH_SIZE];
     struct search search = {0};
@@ -163,7 +162,8 @@ sweep_once(const char *cluster)
     dsm__path(path, NULL, cluster, NULL);
     error = dsm__segment_open(&fd, path, true, &status);
     if (error == -ENOENT)
-        return has_arrays(cluster) ? sweep_orphans(cluster, path) : -ENOENT;
+        return dsm__remains_arrays(cluster) ? sweep_orphans(cluster, path)
+                                            : -ENOENT;
     if (error)
         return error;
     if (dsm__remains_lock(fd, path, LOCK_EX)) {
@@ -215,6 +215,18 @@ struct names {
     int error;
 };
 
+/* Whether a file of /dev/shm is this user's: others may plant what they like.
+ */
+static bool
+is_ours(const char *file)
+{
+    char path[DSM__PATH_SIZE + 256];
+    struct stat status;
+
+    snprintf(path, sizeof path, "%s/%s", DSM__SHM_DIRECTORY, file);
+    return lstat(path, &status) == 0 && status.st_uid == geteuid();
+}
+
 /* Takes "CLUSTER" out of "dsm.UID.CLUSTER" and "dsm.UID.CLUSTER.ARRAY". */
 static int
 collect(const char *file, void *argument)
@@ -223,7 +235,7 @@ collect(const char *file, void *argument)
     const char *name = file + names->prefix;
     size_t length = strcspn(name, ".");
 
-    if (!dsm__name_legal(name, length))
+    if (!dsm__name_legal(name, length) || !is_ours(file))
         return 0;
     if (names->n == names->room) {
         size_t room = names->room ? 2 * names->room : 64;

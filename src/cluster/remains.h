@@ -11,8 +11,9 @@
 
 #include "registry/control.h"
 
-/* Takes a lock on an open control segment, LOCK_SH or LOCK_EX, trying for a
- * short while.  Whether it was got and the file still has its name. */
+/* Takes a lock on an open control segment: LOCK_SH, trying for a short while,
+ * or LOCK_EX, trying once.  Whether it was got and the file still has its name.
+ */
 bool dsm__remains_lock(int fd, const char *path, int how);
 
 /* Unlinks all files of a cluster of this process's own; `fd` is its control
@@ -25,6 +26,9 @@ int dsm__remains_sweep(const char *cluster);
 
 /* The same for all clusters of this user. */
 void dsm__remains_sweep_all(void);
+
+/* Whether /dev/shm has any file of the cluster beside its control segment. */
+bool dsm__remains_arrays(const char *cluster);
 
 /* Copies a control segment's header, if it is a valid one.  `name` only is for
  * sentences.  0, DSM_EFORMAT, -errno. */

@@ -45,6 +45,28 @@ dsm__watch_log(const struct dsm__watch *watch, const char *format, ...)
     va_end(arguments);
 }
 
+/* Wakes who waits for the cluster to be ready. */
+static void
+tell(struct dsm__control *control)
+{
+    atomic_fetch_add(&control->ready.word, 1);
+    dsm__wake_all(&control->ready.word, &control->ready.sleeping);
+}
+
+void
+dsm__watch_give_up(struct dsm__watch *watch, int error, const char *message)
+{
+    struct dsm__control *control = watch->control;
+
+    snprintf(control->broken_message, sizeof control->broken_message,
+             "cluster '%s' could not start its workers: %s", control->name,
+             message);
+    atomic_store(&control->broken, error);
+    tell(control);
+    dsm__wake_all(&control->region.done.word, &control->region.done.sleeping);
+    dsm__watch_log(watch, "%s\n", control->broken_message);
+}
+
 void
 dsm__watch_fd(struct dsm__watch *watch, int fd, int what)
 {
@@ -70,8 +92,7 @@ dsm__watch_stop(struct dsm__watch *watch, bool at_once)
     dsm__region_interrupt(control, dsm__region_now(control), DSM__CANCELLED);
     atomic_store(&control->stopping, 1);
     atomic_fetch_add(&control->region.epoch.word, 1);
-    dsm__wake_slow(&control->region.epoch.word,
-                   &control->region.epoch.sleeping);
+    dsm__wake_all(&control->region.epoch.word, &control->region.epoch.sleeping);
 }
 
 /* The controller died, or executed another program. */
@@ -198,6 +219,7 @@ static int
 open_events(struct dsm__watch *watch)
 {
     sigset_t child;
+    int error;
 
     watch->events = epoll_create1(EPOLL_CLOEXEC);
     sigemptyset(&child);
@@ -208,10 +230,9 @@ open_events(struct dsm__watch *watch)
     dsm__watch_fd(watch, watch->signals, SIGNALS);
     dsm__watch_fd(watch, watch->controller, CONTROLLER);
     dsm__watch_fd(watch, watch->command, COMMAND);
-    if (dsm__clients_listen(watch) < 0)
-        return -1;
+    error = dsm__clients_listen(watch);
     dsm__watch_fd(watch, watch->listener, LISTENER);
-    return 0;
+    return error;
 }
 
 /* Takes the one lock that says that it lives. */
@@ -227,7 +248,6 @@ become_supervisor(struct dsm__watch *watch)
     take_log(watch->cluster);
     pthread_mutex_lock(&watch->control->alive);
     DSM__POINT("supervisor.start");
-    atomic_store(&watch->control->supervisor, watch->self);
 }
 
 _Noreturn void
@@ -248,12 +268,19 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
         .pids = calloc(control->workers, sizeof(pid_t)),
         .refresher = -1,
     };
+    int error;
 
     for (unsigned k = 0; k < DSM__CLIENTS_MAX; k++)
         watch.clients[k] = -1;
     become_supervisor(&watch);
-    if (watch.pids && open_events(&watch) == 0) {
+    error = watch.pids ? open_events(&watch) : dsm__fail_errno("no memory");
+    if (error) {
+        dsm__watch_give_up(&watch, error, dsm_last_error());
+    } else {
         dsm__workers_start(&watch);
+        /* Last, as from now on it can be reached. */
+        atomic_store(&control->supervisor, watch.self);
+        tell(control);
         loop(&watch);
     }
     dsm__kill_children(NULL, 0);

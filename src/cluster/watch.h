@@ -52,6 +52,9 @@ void dsm__clients_refreshed(struct dsm__watch *watch);
 /* supervisor.c */
 void dsm__watch_fd(struct dsm__watch *watch, int fd, int what);
 void dsm__watch_stop(struct dsm__watch *watch, bool at_once);
+/* Makes the cluster useless: every call from now on gets this error. */
+void dsm__watch_give_up(struct dsm__watch *watch, int error,
+                        const char *message);
 /* Writes a line to options.log, if there is one. */
 void dsm__watch_log(const struct dsm__watch *watch, const char *format, ...)
     DSM_PRINTF(2, 3);

@@ -110,7 +110,8 @@ become_worker(dsm_cluster *cluster, unsigned id, pid_t parent)
         sched_setaffinity(0, sizeof *cluster->bindings, &cluster->bindings[id]);
     cluster->member.role = DSM__WORKER;
     cluster->member.index = id;
-    cluster->member.command = -1;
+    /* Closed by the supervisor's fork; a number may soon be another's. */
+    cluster->member.command = cluster->member.other_end = -1;
     cluster->member.seen = &dsm__worker_slot(cluster->member.control, id)->seen;
     /* As the supervisor will: but nobody is to find a worker without a pid. */
     dsm__worker_slot(cluster->member.control, id)->pid = getpid();

@@ -51,9 +51,13 @@ dsm_worker_barrier(dsm_worker *self)
 {
     struct dsm__control *control = self->control;
     uint64_t waited = 0;
-    int result = dsm__gate_wait(control, &control->region.gate, &waited,
-                                dsm__any_part_ended);
+    int result;
 
+    /* A child that a worker's function forked is not the worker. */
+    if (!dsm__identity_ok())
+        return dsm__identity_fail(__func__);
+    result = dsm__gate_wait(control, &control->region.gate, &waited,
+                            dsm__any_part_ended);
     if (waited)
         atomic_fetch_add_explicit(&self->slot->barrier_wait, waited,
                                   memory_order_relaxed);
@@ -81,6 +85,8 @@ dsm_worker_fail(dsm_worker *self, int code, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    if (!dsm__identity_ok())
+        _exit(1);
     if (self->slot->state == DSM_WORKER_STARTING && !self->failed)
         dsm__start_fail(self, code < 0 ? code : DSM_EFAILED, message);
     self->slot->outcome.value = code;

@@ -57,7 +57,9 @@ unsigned
 dsm__cpu_count(void)
 {
     cpu_set_t mask;
-    unsigned cpus = 1, quota = cgroup_quota();
+    /* What holds where the mask is too small for the machine. */
+    unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
+             quota = cgroup_quota();
 
     if (sched_getaffinity(0, sizeof mask, &mask) == 0)
         cpus = (unsigned)CPU_COUNT(&mask);

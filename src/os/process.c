@@ -21,6 +21,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -58,6 +61,21 @@ reap(pid_t pid)
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -EAGAIN;
 }
 
+/* The intermediate shares memory and so has no restartable sequences (rseq(2));
+ * without them sched_getcpu() and allocators' caches for each CPU would see a
+ * CPU that never changes. */
+static void
+register_rseq(void)
+{
+#ifdef RSEQ_SIG
+    unsigned size = __rseq_size > 32 ? __rseq_size : 32;
+
+    if (__rseq_size)
+        syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset,
+                size, 0, RSEQ_SIG);
+#endif
+}
+
 int
 dsm__fork_detached(void)
 {
@@ -72,6 +90,7 @@ dsm__fork_detached(void)
     getcontext(&launch.home);
     if (launch.in_child) {
         munmap(stack, INTERMEDIATE_STACK);
+        register_rseq();
         return 1;
     }
     pid = clone(intermediate, (char *)stack + INTERMEDIATE_STACK,

@@ -80,7 +80,9 @@ offsets_fit(const struct dsm__control *c)
            c->table_end >=
                c->objects_offset + c->objects * sizeof(union dsm__slot) &&
            c->arena_offset <= c->control_size &&
-           c->arena_end <= c->control_size;
+           c->arena_end <= c->control_size && c->arena_top <= c->control_size &&
+           c->space_top <= c->space_size && c->array_page >= 4096 &&
+           (c->array_page & (c->array_page - 1)) == 0;
 }
 
 int
@@ -94,7 +96,7 @@ dsm__control_check(const struct dsm__control *copy, size_t file_size,
         return dsm__fail(DSM_EFORMAT,
                          "%s has layout %u, this library reads layout %u", path,
                          copy->layout, DSM__LAYOUT);
-    if (copy->control_size != file_size || !offsets_fit(copy) ||
+    if (copy->control_size != file_size || !offsets_fit(copy) || !copy->base ||
         copy->base % 4096 != 0 || copy->base + copy->space_size < copy->base ||
         !text_ends(copy->name, sizeof copy->name) ||
         !dsm__name_legal(copy->name, strlen(copy->name)) ||

@@ -32,8 +32,8 @@
 #define DSM__ARG_INLINE 1024
 #define DSM__SCRATCH ((size_t)4096) /* per worker: two halves */
 
-/* A word to sleep on, with a flag that says whether anybody may be asleep, so
- * that nobody pays for a wake-up call that is not needed. */
+/* A word to sleep on, and how many may be asleep, so that nobody pays for a
+ * wake-up call that is not needed. */
 struct dsm__event {
     _Atomic uint32_t word;
     _Atomic uint32_t sleeping;

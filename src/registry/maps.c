@@ -49,18 +49,12 @@ sync_object(struct dsm__member *member, const struct dsm__object *object,
 }
 
 int
-dsm__maps_sync(struct dsm__member *member)
+dsm__maps_sync_locked(struct dsm__member *member)
 {
     struct dsm__control *control = member->control;
-    uint64_t seen;
+    uint64_t seen = *member->seen;
     int error = 0;
 
-    if (dsm__maps_current(member))
-        return 0;
-    error = dsm__registry_lock(member);
-    if (error)
-        return error;
-    seen = *member->seen;
     /* First what goes, then what comes: it may have the same place. */
     for (int live = 0; live <= 1; live++)
         for (uint64_t k = 0; !error && k < control->objects; k++) {
@@ -72,6 +66,20 @@ dsm__maps_sync(struct dsm__member *member)
     if (!error)
         atomic_store_explicit(member->seen, control->generation,
                               memory_order_release);
+    return error;
+}
+
+int
+dsm__maps_sync(struct dsm__member *member)
+{
+    int error;
+
+    if (dsm__maps_current(member))
+        return 0;
+    error = dsm__registry_lock(member);
+    if (error)
+        return error;
+    error = dsm__maps_sync_locked(member);
     dsm__registry_unlock(member);
     return error;
 }

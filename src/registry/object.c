@@ -130,6 +130,11 @@ dsm__object_begin(struct dsm__member **member, const dsm_cluster *cluster,
     *member = dsm__member(cluster);
     if (!dsm__identity_ok() || !(*member)->control)
         return dsm__identity_fail(call);
+    if (geteuid() != (*member)->control->uid)
+        return dsm__fail(-EPERM,
+                         "%s: this process is another user than when cluster "
+                         "'%s' was created",
+                         call, (*member)->control->name);
     /* Nobody would take away what is made now. */
     if (dsm__supervisor_dead((*member)->control))
         return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
@@ -239,13 +244,8 @@ void
 dsm__object_publish(struct dsm__member *member, struct dsm__object *object)
 {
     if (object->kind == DSM_OBJECT_ARRAY) {
-        bool current = dsm__maps_current(member);
-
         object->born = next_generation(member->control);
-        /* Its author has mapped it already. */
-        if (current)
-            atomic_store_explicit(member->seen, object->born,
-                                  memory_order_release);
+        atomic_store_explicit(member->seen, object->born, memory_order_release);
     }
     DSM__POINT("object.publish");
     set_state(object, DSM__LIVE);

@@ -62,7 +62,9 @@ int dsm__object_new(struct dsm__object **object, struct dsm__member *member,
                     dsm_object_kind kind, const char *name, uint64_t extent,
                     uint64_t alignment);
 
-/* With the registry locked: it is complete / it is not to be after all. */
+/* With the registry locked: it is complete / it is not to be after all.  The
+ * author of an array has brought its mappings up to date before, and has mapped
+ * the array. */
 void dsm__object_publish(struct dsm__member *member,
                          struct dsm__object *object);
 void dsm__object_abandon(struct dsm__object *object);
@@ -82,6 +84,9 @@ void dsm__object_remove(struct dsm__member *member, struct dsm__object *object);
 /* Brings this process's mappings up to date.  0 or the error of what could not
  * be mapped. */
 int dsm__maps_sync(struct dsm__member *member);
+
+/* The same with the registry locked. */
+int dsm__maps_sync_locked(struct dsm__member *member);
 
 static inline bool
 dsm__maps_current(const struct dsm__member *member)

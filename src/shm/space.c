@@ -19,13 +19,13 @@
 static char *
 reserve(char *at, size_t size)
 {
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-                (at ? MAP_FIXED_NOREPLACE : 0);
-    void *got = mmap(at, size, PROT_NONE, flags, -1, 0);
+    /* A hint, which the kernel follows where it can. */
+    void *got = mmap(at, size, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (got == MAP_FAILED)
         return NULL;
-    if (at && got != at) { /* a kernel that does not know NOREPLACE */
+    if (at && got != at) {
         munmap(got, size);
         return NULL;
     }

@@ -134,7 +134,7 @@ void
 dsm__gate_break(struct dsm__gate *gate)
 {
     atomic_fetch_or_explicit(&gate->word, BROKEN, memory_order_seq_cst);
-    dsm__futex_wake(dsm__upper(&gate->word));
+    dsm__wake_all(dsm__upper(&gate->word), &gate->sleeping);
 }
 
 void
@@ -148,7 +148,7 @@ dsm__gate_mend(struct dsm__gate *gate, bool even_whole)
         mended = ((old >> 33 << 33) + GENERATION) | ((old + MEND) & MENDS_MASK);
     } while (!atomic_compare_exchange_weak_explicit(
         &gate->word, &old, mended, memory_order_seq_cst, memory_order_acquire));
-    dsm__futex_wake(dsm__upper(&gate->word));
+    dsm__wake_all(dsm__upper(&gate->word), &gate->sleeping);
 }
 
 bool

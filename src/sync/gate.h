@@ -3,9 +3,11 @@
  *
  * One 64-bit word holds all, so that an arrival is one atomic addition:
  *
- *     63 … 33  generation: rises as a round completes or a broken gate is
- * mended 32  broken 31 … 16  how often it was mended 15 …  0  arrivals of this
- * round
+ *   - bits 33 to 63: the generation, which rises as a round completes or a
+ *     broken gate is mended
+ *   - bit 32: broken
+ *   - bits 16 to 31: how often it was mended
+ *   - bits 0 to 15: arrivals of this round
  *
  * The upper half is the futex word.  The arrival that makes the round complete
  * adds what takes the count back to zero and the generation up by one; further

@@ -94,8 +94,8 @@ dsm_queue_open(dsm_queue **queue, dsm_cluster *cluster, const char *name)
 static int
 wake_both(struct dsm_queue *queue)
 {
-    return dsm__wake_slow(dsm__lower(&queue->head), &queue->pusher_sleeping) +
-           dsm__wake_slow(dsm__lower(&queue->tail), &queue->popper_sleeping);
+    return dsm__wake_all(dsm__lower(&queue->head), &queue->pusher_sleeping) +
+           dsm__wake_all(dsm__lower(&queue->tail), &queue->popper_sleeping);
 }
 
 int

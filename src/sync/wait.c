@@ -58,6 +58,18 @@ dsm__wait_slow(const struct dsm__control *control, _Atomic uint32_t *word,
     return dsm__sleep(control, word, seen, sleeping, deadline);
 }
 
+/* One sleeper less, unless it was forgotten meanwhile (dsm__wake_all). */
+static void
+leave(_Atomic uint32_t *sleeping)
+{
+    uint32_t n = atomic_load_explicit(sleeping, memory_order_relaxed);
+
+    while (n && !atomic_compare_exchange_weak_explicit(sleeping, &n, n - 1,
+                                                       memory_order_relaxed,
+                                                       memory_order_relaxed))
+        ;
+}
+
 int
 dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
            uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
@@ -70,18 +82,19 @@ dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
     if (now >= deadline)
         return -ETIMEDOUT;
     /* Pairs with dsm__wake. */
-    atomic_store_explicit(sleeping, 1, memory_order_seq_cst);
+    atomic_fetch_add_explicit(sleeping, 1, memory_order_seq_cst);
     if (atomic_load_explicit(word, memory_order_seq_cst) == seen)
         dsm__futex_wait(word, seen,
                         deadline - now < DSM__SLICE_NS ? deadline - now
                                                        : DSM__SLICE_NS);
+    leave(sleeping);
     return 0;
 }
 
 int
-dsm__wake_slow(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
+dsm__wake_all(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
 {
-    /* Whoever goes to sleep again sets the flag again. */
+    /* Whoever lives and sleeps on counts itself again. */
     atomic_store_explicit(sleeping, 0, memory_order_seq_cst);
     return dsm__futex_wake(word);
 }

@@ -9,6 +9,7 @@
 #define DSM_SYNC_WAIT_H
 
 #include "os/cpu.h"
+#include "os/futex.h"
 #include "registry/control.h"
 
 /* The halves of a 64-bit word, as futexes are 32 bits wide. */
@@ -53,18 +54,19 @@ dsm__wait(const struct dsm__control *control, _Atomic uint32_t *word,
     return dsm__wait_slow(control, word, seen, sleeping, deadline);
 }
 
-/* Wakes whoever sleeps on the word; how many there were. */
-int dsm__wake_slow(_Atomic uint32_t *word, _Atomic uint32_t *sleeping);
+/* Wakes all who sleep on the word, and forgets those who were killed asleep;
+ * how many there were.  For when processes die; it costs a system call. */
+int dsm__wake_all(_Atomic uint32_t *word, _Atomic uint32_t *sleeping);
 
 /* After a sequentially consistent change of the word: wakes whoever sleeps on
- * it.  The flag is set before a sleeper's last look at the word, so either the
- * sleeper sees the change or this sees the flag. */
+ * it.  A sleeper is counted before its last look at the word, so either it sees
+ * the change or it is seen here. */
 static inline void
 dsm__wake(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
 {
     if (__builtin_expect(
             atomic_load_explicit(sleeping, memory_order_seq_cst) != 0, 0))
-        dsm__wake_slow(word, sleeping);
+        dsm__futex_wake(word);
 }
 
 #endif
