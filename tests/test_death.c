@@ -522,6 +522,23 @@ START_TEST(dies_before_it_begins)
 }
 END_TEST
 
+/* Whose part has ended, but who has not yet said that all have: with one worker
+ * that is always the last. */
+START_TEST(dies_once_its_part_has_ended)
+{
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
+    dsm_cluster *cluster;
+
+    options.name = test_name();
+    test_kill_at("part.ended", 1, SIGKILL, 1);
+    ck_dsm(dsm_cluster_create(&cluster, 1, &options));
+    for (int k = 0; k < 3; k++)
+        ck_dsm(dsm_cluster_run(cluster, test_whole_part, NULL, 0));
+    ck_assert_int_eq(test_killed(), 1);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -536,5 +553,6 @@ main(void)
     tests = test_case(suite, "points");
     tcase_add_loop_test(tests, dies_at_a_point, 0, POINTS);
     tcase_add_test(tests, dies_before_it_begins);
+    tcase_add_test(tests, dies_once_its_part_has_ended);
     return test_main(suite);
 }
