@@ -53,7 +53,7 @@ test_ignore_leaks(void)
 
 #ifdef __SANITIZE_ADDRESS__
 /* LeakSanitizer asks this before it looks. */
-int __lsan_is_turned_off(void);
+__attribute__((visibility("default"))) int __lsan_is_turned_off(void);
 
 int
 __lsan_is_turned_off(void)
