@@ -56,7 +56,7 @@ typedef struct dsm_cluster_options {
     bool detached;         /* outlives its creator until it is removed */
     const char *directory; /* for the arrays' segments; NULL: /dev/shm */
     const char *log;       /* a file for what supervisor and workers print */
-    unsigned max_jobs;     /* of the task pool; default 65536 */
+    unsigned max_jobs;     /* of the task pool, which is to come */
 } dsm_cluster_options;
 
 #ifdef __cplusplus
@@ -181,7 +181,7 @@ DSM_API DSM_CHECKED int dsm_cluster_start(dsm_cluster *cluster, dsm_fn fn,
 
 /* Waits for the region that dsm_cluster_start began and returns what
  * dsm_cluster_run would.  -ETIMEDOUT: it still runs; -EINVAL: none was
- * started. */
+ * started; -EBUSY: another thread waits for it. */
 DSM_API DSM_CHECKED int dsm_cluster_wait(dsm_cluster *cluster, int timeout_ms)
     DSM_NONNULL(1);
 
@@ -201,7 +201,7 @@ DSM_API int dsm_cluster_cancel(dsm_cluster *cluster, int grace_ms)
 DSM_API DSM_CHECKED int dsm_cluster_refresh(dsm_cluster *cluster)
     DSM_NONNULL(1);
 
-/* Joins a live cluster of this user from another program: for objects, jobs and
+/* Joins a live cluster of this user from another program: for objects and
  * refresh, not for regions.  Maps everything at the cluster's own addresses.
  * 0; -ENOENT: no such cluster; DSM_ESTALE: its owner is gone; -EADDRNOTAVAIL:
  * the addresses are taken here; -EXDEV: it lives in another pid namespace;

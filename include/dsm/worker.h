@@ -51,10 +51,10 @@ DSM_API int dsm_worker_barrier(dsm_worker *self) DSM_NONNULL(1);
  * order of the workers' numbers; afterwards all workers hold the result in
  * `values`.  Collective: every worker of the region calls it with the same n,
  * type and op, and each has a buffer of its own.  `type` is what the values
- * are; it does not widen as dsm_reduce does.  With an operator of the user's
- * own, op->size must be the size of `type`.
- * 0; -EINVAL: the operator has no meaning for the type, or the sizes differ;
- * DSM_EBROKEN as the barrier (the values are then undefined). */
+ * are; it does not widen: a sum of int8 is an int8.  With an operator of the
+ * user's own, op->size must be the size of `type`. 0; -EINVAL: the operator has
+ * no meaning for the type, or the sizes differ; DSM_EBROKEN as the barrier (the
+ * values are then undefined). */
 DSM_API DSM_CHECKED int dsm_worker_reduce(dsm_worker *self, void *values,
                                           size_t n, dsm_type type,
                                           const dsm_op *op) DSM_NONNULL(1, 5);
