@@ -129,24 +129,21 @@ dsm__array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
              page * page;
     if (page < HUGE_PAGE && extent >= HUGE_PAGE)
         page = HUGE_PAGE;
+    object = NULL;
     error = dsm__maps_sync_locked(member);
     if (!error)
         error = dsm__object_new(&object, member, DSM_OBJECT_ARRAY, name, extent,
                                 page);
+    made = (struct dsm_array *)object;
     if (!error) {
-        made = (struct dsm_array *)object;
         describe(made, &npy);
         error = dsm__lock_init(&made->lock, object);
-        if (!error)
-            error = make_segment(member, object, &npy);
-        if (error) {
-            dsm__object_abandon(object);
-        } else {
-            dsm__object_publish(member, object);
-            *array = made;
-        }
     }
-    dsm__registry_unlock(member);
+    if (!error)
+        error = make_segment(member, object, &npy);
+    error = dsm__object_finish(member, object, error);
+    if (!error)
+        *array = made;
     return error;
 }
 
@@ -204,13 +201,28 @@ check_view(const dsm_array *array, size_t begin, size_t end)
     return 0;
 }
 
+static void
+describe_view(struct dsm_array *view, const struct dsm_array *array,
+              size_t begin, size_t end)
+{
+    size_t row = array->shape[0] ? array->count / array->shape[0] : 0;
+
+    view->object.place = root_of(array)->object.self;
+    view->type = array->type;
+    view->ndim = array->ndim;
+    memcpy(view->shape, array->shape, sizeof view->shape);
+    view->shape[0] = end - begin;
+    view->item_size = array->item_size;
+    view->count = row * (end - begin);
+    view->data = array->data + row * begin * array->item_size;
+}
+
 int
 dsm_array_view(dsm_array **view, dsm_array *array, size_t begin, size_t end)
 {
     struct dsm__member *member;
     struct dsm__object *object;
     struct dsm_array *made;
-    size_t row;
     int error;
 
     *view = NULL;
@@ -226,21 +238,12 @@ dsm_array_view(dsm_array **view, dsm_array *array, size_t begin, size_t end)
         return error;
     error =
         dsm__object_new(&object, member, (dsm_object_kind)DSM__VIEW, "", 0, 0);
-    if (!error) {
-        made = (struct dsm_array *)object;
-        row = array->shape[0] ? array->count / array->shape[0] : 0;
-        made->object.place = root_of(array)->object.self;
-        made->type = array->type;
-        made->ndim = array->ndim;
-        memcpy(made->shape, array->shape, sizeof made->shape);
-        made->shape[0] = end - begin;
-        made->item_size = array->item_size;
-        made->count = row * (end - begin);
-        made->data = array->data + row * begin * array->item_size;
-        dsm__object_publish(member, object);
+    made = (struct dsm_array *)object;
+    if (!error)
+        describe_view(made, array, begin, end);
+    error = dsm__object_finish(member, object, error);
+    if (!error)
         *view = made;
-    }
-    dsm__registry_unlock(member);
     return error;
 }
 

@@ -240,8 +240,8 @@ dsm__object_new(struct dsm__object **object, struct dsm__member *member,
     return 0;
 }
 
-void
-dsm__object_publish(struct dsm__member *member, struct dsm__object *object)
+static void
+publish(struct dsm__member *member, struct dsm__object *object)
 {
     if (object->kind == DSM_OBJECT_ARRAY) {
         object->born = next_generation(member->control);
@@ -251,10 +251,16 @@ dsm__object_publish(struct dsm__member *member, struct dsm__object *object)
     set_state(object, DSM__LIVE);
 }
 
-void
-dsm__object_abandon(struct dsm__object *object)
+int
+dsm__object_finish(struct dsm__member *member, struct dsm__object *object,
+                   int error)
 {
-    set_state(object, DSM__FREE);
+    if (object && !error)
+        publish(member, object);
+    else if (object)
+        set_state(object, DSM__FREE);
+    dsm__registry_unlock(member);
+    return error;
 }
 
 int

@@ -62,12 +62,12 @@ int dsm__object_new(struct dsm__object **object, struct dsm__member *member,
                     dsm_object_kind kind, const char *name, uint64_t extent,
                     uint64_t alignment);
 
-/* With the registry locked: it is complete / it is not to be after all.  The
- * author of an array has brought its mappings up to date before, and has mapped
- * the array. */
-void dsm__object_publish(struct dsm__member *member,
-                         struct dsm__object *object);
-void dsm__object_abandon(struct dsm__object *object);
+/* With the registry locked, which it unlocks: the object is complete, or with
+ * an error is not to be after all (NULL: there never was one).  Returns the
+ * error. The author of an array has brought its mappings up to date before, and
+ * has mapped the array. */
+int dsm__object_finish(struct dsm__member *member, struct dsm__object *object,
+                       int error);
 
 /* With the registry locked: the live object of that name, or NULL. */
 struct dsm__object *dsm__object_find(const struct dsm__control *control,

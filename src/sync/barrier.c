@@ -69,20 +69,16 @@ dsm_barrier_create(dsm_barrier **barrier, dsm_cluster *cluster,
     if (error || (error = dsm__object_begin(&member, cluster, __func__)))
         return error;
     error = dsm__object_new(&object, member, DSM_OBJECT_BARRIER, name, 0, 0);
+    made = (struct dsm_barrier *)object;
     if (!error) {
-        made = (struct dsm_barrier *)object;
         dsm__gate_init(&made->gate, parties);
         made->type = kind;
         if (kind == DSM_BARRIER_PTHREAD)
             error = pthread_kind_init(made);
-        if (error) {
-            dsm__object_abandon(object);
-        } else {
-            dsm__object_publish(member, object);
-            *barrier = made;
-        }
     }
-    dsm__registry_unlock(member);
+    error = dsm__object_finish(member, object, error);
+    if (!error)
+        *barrier = made;
     return error;
 }
 

@@ -67,17 +67,12 @@ dsm_lock_create(dsm_lock **lock, dsm_cluster *cluster, const char *name)
     if (error || (error = dsm__object_begin(&member, cluster, __func__)))
         return error;
     error = dsm__object_new(&object, member, DSM_OBJECT_LOCK, name, 0, 0);
-    if (!error) {
-        made = (struct lock_object *)object;
+    made = (struct lock_object *)object;
+    if (!error)
         error = dsm__lock_init(&made->lock, object);
-        if (error) {
-            dsm__object_abandon(object);
-        } else {
-            dsm__object_publish(member, object);
-            *lock = &made->lock;
-        }
-    }
-    dsm__registry_unlock(member);
+    error = dsm__object_finish(member, object, error);
+    if (!error)
+        *lock = &made->lock;
     return error;
 }
 

@@ -63,20 +63,16 @@ dsm_queue_create(dsm_queue **queue, dsm_cluster *cluster, const char *name,
         return error;
     error = dsm__object_new(&object, member, DSM_OBJECT_QUEUE, name,
                             capacity * stride, DSM__LINE);
+    made = (struct dsm_queue *)object;
     if (!error) {
-        made = (struct dsm_queue *)object;
         made->capacity = capacity;
         made->message_size = message_size;
         made->stride = stride;
         error = dsm__mutex_init(&made->mutex);
-        if (error) {
-            dsm__object_abandon(object);
-        } else {
-            dsm__object_publish(member, object);
-            *queue = made;
-        }
     }
-    dsm__registry_unlock(member);
+    error = dsm__object_finish(member, object, error);
+    if (!error)
+        *queue = made;
     return error;
 }
 
