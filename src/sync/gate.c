@@ -122,9 +122,12 @@ dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
     /* Whole rounds may have arrived that were not let through yet. */
     if (count > parties)
         then += (count - 1) / parties * GENERATION;
-    for (int k = 0; k < 100; k++) {
+    /* Two pauses a look: whoever looks all the time takes the line away from
+     * the one who is just about to open the gate and to arrive again. */
+    for (int k = 0; k < 50; k++) {
         if (over(load(gate), then, &result))
             return result;
+        dsm__pause();
         dsm__pause();
     }
     return wait_long(control, gate, then, waited_ticks, hopeless);
