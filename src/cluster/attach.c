@@ -62,7 +62,9 @@ introduce(dsm_cluster *cluster, const char *name)
     int32_t client;
     int error;
 
+    dsm__host_hold_forks();
     member->command = dsm__command_connect(name);
+    dsm__host_let_fork();
     if (member->command < 0)
         return member->command;
     error = dsm__command(member->command, member->control, &request, &client,
@@ -85,7 +87,9 @@ join(dsm_cluster *cluster, const char *name, struct dsm__control *copy)
     int error;
 
     dsm__path(path, NULL, name, NULL);
+    dsm__host_hold_forks();
     error = dsm__segment_open(&member->fd, path, true, &status);
+    dsm__host_let_fork();
     if (error == -ENOENT)
         return dsm__fail(error, "there is no cluster '%s'", name);
     if (!error && !dsm__remains_lock(member->fd, path, LOCK_SH))

@@ -62,7 +62,9 @@ create_locked(dsm_cluster *cluster, const char *name, size_t size)
     int error;
 
     dsm__path(path, NULL, name, NULL);
+    dsm__host_hold_forks();
     error = dsm__segment_create(&cluster->member.fd, path, size);
+    dsm__host_let_fork();
     DSM__POINT("control.created");
     if (error || dsm__remains_lock(cluster->member.fd, path, LOCK_SH))
         return error;
@@ -239,9 +241,12 @@ launch(dsm_cluster *cluster)
 {
     struct dsm__member *member = &cluster->member;
     struct dsm__control *control = member->control;
-    int controller, result = make_sockets(member);
+    int controller, result;
     pid_t self = getpid();
 
+    dsm__host_hold_forks();
+    result = make_sockets(member);
+    dsm__host_let_fork();
     if (result)
         return result;
     /* Opened before the fork, so that it can be no other process's. */

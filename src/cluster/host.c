@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t forks = PTHREAD_MUTEX_INITIALIZER;
 
 /* Whose supervisor this thread forks: other threads of the host may fork at the
  * same moment, and their children are to have nothing of it. */
@@ -50,9 +51,22 @@ drop_member(struct dsm__member *member, void *argument)
     member->control = NULL; /* which is not mapped here */
 }
 
+void
+dsm__host_hold_forks(void)
+{
+    pthread_mutex_lock(&forks);
+}
+
+void
+dsm__host_let_fork(void)
+{
+    pthread_mutex_unlock(&forks);
+}
+
 static void
 in_fork_child(void)
 {
+    pthread_mutex_init(&forks, NULL);
     /* Also in the supervisor and, by its forks, in workers, but they are not in
      * the list of that moment, and arm themselves again. */
     dsm__member_each(drop_member, NULL);
@@ -63,7 +77,7 @@ static void
 install(void)
 {
     atexit(at_exit);
-    pthread_atfork(NULL, NULL, in_fork_child);
+    pthread_atfork(dsm__host_hold_forks, dsm__host_let_fork, in_fork_child);
 }
 
 int

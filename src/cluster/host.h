@@ -12,4 +12,10 @@ int dsm__host_prepare(void);
  * this member. */
 int dsm__host_fork(struct dsm__member *member);
 
+/* Keeps other threads of the host from forking between the opening of a
+ * descriptor and its entry in a member, which tells a fork's child to close
+ * it. */
+void dsm__host_hold_forks(void);
+void dsm__host_let_fork(void);
+
 #endif
