@@ -172,6 +172,19 @@ sign_in(dsm_worker *self, const void *arg, size_t arg_size)
     return arg_size != workers || range.begin != id || range.end != id + 1;
 }
 
+/* The region waits for this one, whoever it is. */
+static int
+sign_in_late(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    unsigned late = *(const unsigned *)arg, id = dsm_worker_id(self);
+
+    (void)arg_size;
+    if (id == late)
+        usleep(20000);
+    ((_Atomic unsigned char *)test_shared)[id]++;
+    return 0;
+}
+
 static void
 ck_workers(unsigned workers)
 {
@@ -189,6 +202,12 @@ ck_workers(unsigned workers)
             ck_assert_int_ne(test_pid(cluster, w), test_pid(cluster, v));
     }
     ck_assert_uint_eq(signs[workers], 0);
+    for (unsigned late = 0; late < workers; late += 64) {
+        unsigned before = signs[late];
+
+        ck_dsm(dsm_cluster_run(cluster, sign_in_late, &late, sizeof late));
+        ck_assert_uint_eq(signs[late], before + 1);
+    }
     test_whole(cluster);
     dsm_cluster_destroy(cluster);
 }

@@ -449,6 +449,10 @@ START_TEST(other_threads_allocate)
     dsm_cluster *cluster;
     pthread_t thread[3];
 
+    /* AddressSanitizer's heap has a lock (of its quarantine) that its own fork
+     * handlers forget. */
+    if (test_sanitized())
+        return;
     scene_begin();
     options.name = scene()->name;
     options.setup = allocate;
@@ -536,7 +540,8 @@ START_TEST(other_threads_fork)
     for (int k = 0; k < CHILDREN_MAX; k++) {
         ck_assert_int_gt(child[k], 0);
         /* It may not have run at all yet. */
-        test_await(has_no_control, &child[k]);
+        if (!test_sanitized())
+            test_await(has_no_control, &child[k]);
         kill(child[k], SIGKILL);
         ck_assert_int_eq(test_reap(child[k]), SIGKILL);
     }
@@ -557,7 +562,19 @@ call_often(void *argument)
     return NULL;
 }
 
-/* No fork hangs for what another thread was just doing in the library. */
+static int
+create_in_vain(void *argument)
+{
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
+    dsm_cluster *cluster;
+
+    (void)argument;
+    options.name = "";
+    return dsm_cluster_create(&cluster, 1, &options) != -EINVAL;
+}
+
+/* No fork hangs for what another thread was just doing in the library, nor does
+ * the child that then begins on its own. */
 START_TEST(other_threads_call)
 {
     dsm_barrier *barrier;
@@ -570,7 +587,7 @@ START_TEST(other_threads_call)
     while (scene()->calls == 0)
         pause_briefly();
     for (int k = 0; k < 500; k++) {
-        pid_t child = test_host(fall_through, NULL);
+        pid_t child = test_host(create_in_vain, NULL);
 
         ck_assert_int_eq(test_reap(child), 0);
     }

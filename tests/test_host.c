@@ -456,8 +456,8 @@ this_process(void)
     ck_assert_ptr_nonnull(fgets(process.oom, sizeof process.oom, file));
     fclose(file);
     sched_getaffinity(0, sizeof process.affinity, &process.affinity);
-    for (int k = 0; k < RLIM_NLIMITS; k++)
-        getrlimit(k, &process.limits[k]);
+    for (unsigned k = 0; k < RLIM_NLIMITS; k++)
+        getrlimit((__rlimit_resource_t)k, &process.limits[k]);
     process.threads = count_files("/proc/self/task");
     process.priority = getpriority(PRIO_PROCESS, 0);
     prctl(PR_GET_CHILD_SUBREAPER, &process.subreaper);

@@ -293,7 +293,7 @@ END_TEST
 
 /* ---- Attached programs. */
 
-enum program { WAITS, PUSHES };
+enum program { WAITS, PUSHES, TRIES };
 
 static int
 program(void *argument)
@@ -308,6 +308,11 @@ program(void *argument)
         now_waits(10);
         meeting()->result[10] = dsm_queue_pop(queue, &message, DSM_FOREVER);
         meeting()->count[0] = message;
+    }
+    if ((enum program)(uintptr_t)argument == TRIES) {
+        if (!await_step(2))
+            return 3;
+        meeting()->result[10] = dsm_queue_pop(queue, &message, 0);
     }
     for (int k = 0; (enum program)(uintptr_t)argument == PUSHES; k++)
         if (dsm_queue_push(queue, &k, DSM_FOREVER) < 0)
@@ -342,6 +347,33 @@ START_TEST(an_attached_program_waits_on)
     ck_assert_int_eq(test_reap(host), 0);
     ck_result(10, 0);
     ck_assert_int_eq(meeting()->count[0], 42);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
+static int
+stay(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    (void)self, (void)arg, (void)arg_size;
+    return !await_step(3);
+}
+
+START_TEST(an_attached_program_is_not_cancelled)
+{
+    pid_t host = test_host(program, (void *)(uintptr_t)TRIES);
+    dsm_cluster *cluster = meeting_cluster(2);
+    dsm_queue *queue = make_queue(cluster, 1);
+    int message;
+
+    next_step();
+    ck_dsm(dsm_cluster_start(cluster, stay, NULL, 0));
+    ck_dsm(dsm_cluster_cancel(cluster, DSM_FOREVER));
+    ck_dsm_error(dsm_queue_pop(queue, &message, 0), DSM_ECANCELED, "'Q'");
+    next_step();
+    ck_assert_int_eq(test_reap(host), 0);
+    ck_result(10, -ETIMEDOUT);
+    next_step();
+    ck_dsm(dsm_cluster_wait(cluster, DSM_FOREVER));
     dsm_cluster_destroy(cluster);
 }
 END_TEST
@@ -398,6 +430,7 @@ main(void)
                         4 * ENDINGS);
     tcase_add_loop_test(region, the_controller_learns_it_too, 0, 2);
     tcase_add_test(attached, an_attached_program_waits_on);
+    tcase_add_test(attached, an_attached_program_is_not_cancelled);
     tcase_add_test(attached, an_attached_program_dies_inside_of_push);
     tcase_add_test(attached, a_killed_waiter_waits_no_more);
     return test_main(suite);

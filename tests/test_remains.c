@@ -725,17 +725,11 @@ END_TEST
 START_TEST(names_that_are_none)
 {
     static const char *const names[] = {
-        "/dev/shm/other",
-        "/dev/shm/dsm.",
-        "/dev/shm/dsm.0",
-        "/dev/shm/dsm.0.",
-        "/dev/shm/dsm.0.a b",
-        "/dev/shm/dsm.0..x",
-        "/dev/shm/dsm.1.X",
-        "/dev/shm/dsm.00.X.A",
-        "/dev/shm/sem.dsm.0.X",
-        "/dev/shm/dsm.0."
-        "abcdefghijklmnopqrstuvwxyz_ABCDEFGHIJKLMNOPQRSTUVWXYZ"};
+        "/dev/shm/other", "/dev/shm/dsm.", "/dev/shm/dsm.0", "/dev/shm/dsm.0.",
+        "/dev/shm/dsm.0.a b", "/dev/shm/dsm.0..x", "/dev/shm/dsm.1.X",
+        "/dev/shm/dsm.00.X.A", "/dev/shm/sem.dsm.0.X",
+        /* One character too many. */
+        "/dev/shm/dsm.0.a123456789b123456789c123456789d123456789e12345678"};
     const size_t n = sizeof names / sizeof *names;
 
     if (!private_shm() || geteuid() != 0)

@@ -31,7 +31,7 @@ static int
 note_state(const dsm_cluster_info *info, void *arg)
 {
     if (strcmp(info->name, scene()->name) == 0)
-        *(int *)arg = info->state;
+        *(int *)arg = (int)info->state;
     return 0;
 }
 

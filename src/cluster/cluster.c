@@ -318,6 +318,7 @@ release(dsm_cluster *cluster)
 {
     struct dsm__member *member = &cluster->member;
 
+    dsm__host_hold_forks();
     dsm__member_remove(member);
     if (cluster->log >= 0)
         close(cluster->log);
@@ -326,6 +327,7 @@ release(dsm_cluster *cluster)
         close(member->command);
     if (member->fd >= 0)
         close(member->fd);
+    dsm__host_let_fork();
     dsm__space_release(&member->space);
     pthread_mutex_destroy(&cluster->regions);
     pthread_mutex_destroy(&cluster->commands);
