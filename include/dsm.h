@@ -14,6 +14,7 @@
 #include <dsm/cluster.h>
 #include <dsm/error.h>
 #include <dsm/op.h>
+#include <dsm/primitives.h>
 #include <dsm/split.h>
 #include <dsm/sync.h>
 #include <dsm/type.h>

@@ -10,11 +10,12 @@ layers='
     base=0 os=0
     shm=1
     registry=2
-    sync=3 sched=3 stats=3
+    sync=3 sched=3 stats=3 kernel=3
     engine=4 code=4
     array=5
     cluster=6
     prim=7 job=7
+    blas=8
 '
 
 find src include tools examples bench -name '*.[ch]' | LC_ALL=C sort |

@@ -10,15 +10,14 @@
 
 #include <errno.h>
 #include <stdbool.h>
-
-enum builtin { SUM, PROD, MIN, MAX, AND, OR, XOR, BUILTINS };
+#include <string.h>
 
 typedef void kernel(void *acc, const void *right, size_t n,
                     const struct dsm__combiner *combiner);
 
 /* What a built-in operator's arg points to; the index is the enum's. */
-static const char *const builtin_names[BUILTINS] = {"SUM", "PROD", "MIN", "MAX",
-                                                    "AND", "OR",   "XOR"};
+static const char *const builtin_names[DSM__BUILTINS] = {
+    "SUM", "PROD", "MIN", "MAX", "AND", "OR", "XOR"};
 
 static void
 combine_untyped(void *acc, const void *right, const void *arg)
@@ -30,7 +29,7 @@ combine_untyped(void *acc, const void *right, const void *arg)
 
 #define BUILTIN(NAME)                                                          \
     const dsm_op DSM_##NAME = {.combine = combine_untyped,                     \
-                               .arg = &builtin_names[NAME]};
+                               .arg = &builtin_names[DSM__##NAME]};
 BUILTIN(SUM)
 BUILTIN(PROD)
 BUILTIN(MIN)
@@ -119,7 +118,7 @@ combine_each(void *acc, const void *right, size_t n,
 }
 
 /* NULL: the operator has no meaning for the type. */
-static kernel *const kernels[][BUILTINS] = {
+static kernel *const kernels[][DSM__BUILTINS] = {
 #define INTEGER_ROW(NAME, name, item, kind)                                    \
     [DSM_##NAME] = {sum_##name, prod_##name, min_##name, max_##name,           \
                     and_##name, or_##name,   xor_##name},
@@ -131,28 +130,28 @@ static kernel *const kernels[][BUILTINS] = {
     DSM__INTEGER_MAP(INTEGER_ROW) DSM__FLOAT_MAP(FLOAT_ROW)
         DSM__COMPLEX_MAP(COMPLEX_ROW)};
 
-/* BUILTINS for an operator of the user's own. */
-static enum builtin
+/* DSM__BUILTINS for an operator of the user's own. */
+static enum dsm__builtin
 find_builtin(const dsm_op *op)
 {
-    enum builtin which = SUM;
+    enum dsm__builtin which = DSM__SUM;
 
     if (op->combine != combine_untyped)
-        return BUILTINS;
-    while (which < BUILTINS && op->arg != &builtin_names[which])
+        return DSM__BUILTINS;
+    while (which < DSM__BUILTINS && op->arg != &builtin_names[which])
         which++;
     return which;
 }
 
 static kernel *
-find_kernel(enum builtin which, dsm_type type)
+find_kernel(enum dsm__builtin which, dsm_type type)
 {
     return type < sizeof kernels / sizeof *kernels ? kernels[type][which]
                                                    : NULL;
 }
 
 static int
-no_meaning(enum builtin which, dsm_type type)
+no_meaning(enum dsm__builtin which, dsm_type type)
 {
     if (type == DSM_BOOL)
         return dsm__fail(-EINVAL,
@@ -179,12 +178,12 @@ check_own(const dsm_op *op, dsm_type type)
 int
 dsm__op_combine_for(const dsm_op *op, dsm_type type, struct dsm__combiner *out)
 {
-    enum builtin which = find_builtin(op);
+    enum dsm__builtin which = find_builtin(op);
     kernel *run = combine_each;
 
     if (!dsm__type_valid(type))
         return dsm__fail(-EINVAL, "%#x is no item type", type);
-    if (which < BUILTINS) {
+    if (which < DSM__BUILTINS) {
         run = find_kernel(which, type);
         if (!run)
             return no_meaning(which, type);
@@ -196,4 +195,128 @@ dsm__op_combine_for(const dsm_op *op, dsm_type type, struct dsm__combiner *out)
     }
     *out = (struct dsm__combiner){run, dsm_type_size(type), op};
     return 0;
+}
+
+/* ---- Monoids. */
+
+static int
+bind_builtin(enum dsm__builtin which, const dsm_op *op, dsm_type items,
+             struct dsm__monoid *out)
+{
+    const struct dsm__kernels *k = dsm__kernels();
+
+    if (items < DSM__NUMBER_TYPES)
+        out->fold = &k->folds[items][which];
+    if (!out->fold || out->fold->accumulator == DSM_ANY)
+        return no_meaning(which, items);
+    out->scan = &k->scans[items][which];
+    out->type = out->fold->accumulator;
+    out->size = dsm_type_size(out->type);
+    return dsm__op_combine_for(op, out->type, &out->combiner);
+}
+
+static int
+bind_own(const dsm_op *op, struct dsm__monoid *out)
+{
+    if (!op->combine || op->combine == combine_untyped)
+        return dsm__fail(-EINVAL, "the operator has no combine function");
+    if (op->size == 0 || !op->identity)
+        return dsm__fail(-EINVAL, "the operator has no %s",
+                         op->size ? "identity" : "size");
+    if (!op->fold && op->size != out->item_size)
+        return dsm__fail(-EINVAL,
+                         "the operator's size is %zu, but the items have %zu "
+                         "bytes, and it has no fold function",
+                         op->size, out->item_size);
+    out->size = op->size;
+    out->combiner = (struct dsm__combiner){combine_each, op->size, op};
+    return 0;
+}
+
+int
+dsm__op_bind(const dsm_op *op, dsm_type items, struct dsm__monoid *out)
+{
+    enum dsm__builtin which = find_builtin(op);
+
+    *out = (struct dsm__monoid){.item_size = dsm_type_size(items), .op = op};
+    return which < DSM__BUILTINS ? bind_builtin(which, op, items, out)
+                                 : bind_own(op, out);
+}
+
+void
+dsm__fold_open(const struct dsm__monoid *monoid, struct dsm__folding *folding,
+               void *acc)
+{
+    folding->acc = acc;
+    if (monoid->fold)
+        monoid->fold->open(&folding->lanes);
+    else
+        memcpy(acc, monoid->op->identity, monoid->size);
+}
+
+void
+dsm__fold_add(const struct dsm__monoid *monoid, struct dsm__folding *folding,
+              const void *items, size_t first, size_t n)
+{
+    const dsm_op *op = monoid->op;
+
+    if (monoid->fold)
+        monoid->fold->fold(&folding->lanes, items, n);
+    else if (op->fold)
+        op->fold(folding->acc, items, first, n, op->arg);
+    else
+        for (size_t i = 0; i < n; i++)
+            op->combine(folding->acc,
+                        (const char *)items + i * monoid->item_size, op->arg);
+}
+
+void
+dsm__fold_close(const struct dsm__monoid *monoid, struct dsm__folding *folding)
+{
+    if (monoid->fold)
+        monoid->fold->close(folding->acc, &folding->lanes);
+}
+
+void
+dsm__monoid_identity(const struct dsm__monoid *monoid, void *acc)
+{
+    struct dsm__folding folding;
+
+    dsm__fold_open(monoid, &folding, acc);
+    dsm__fold_close(monoid, &folding);
+}
+
+void
+dsm__monoid_combine(const struct dsm__monoid *monoid, void *acc,
+                    const void *right)
+{
+    monoid->combiner.run(acc, right, 1, &monoid->combiner);
+}
+
+static void
+scan_each(const struct dsm__monoid *monoid, char *out, const char *in,
+          size_t first, size_t n, struct dsm__folding *carry, bool exclusive,
+          void *spare)
+{
+    for (size_t i = 0; i < n; i++, out += monoid->size) {
+        /* Aside, as out may be in. */
+        memcpy(spare, carry->acc, monoid->size);
+        dsm__fold_add(monoid, carry, in + i * monoid->item_size, first + i, 1);
+        memcpy(out, exclusive ? spare : carry->acc, monoid->size);
+    }
+}
+
+void
+dsm__monoid_scan(const struct dsm__monoid *monoid, void *out, const void *in,
+                 size_t first, size_t n, void *carry, bool exclusive,
+                 void *spare)
+{
+    struct dsm__folding folding = {.acc = carry};
+
+    if (!monoid->scan)
+        scan_each(monoid, out, in, first, n, &folding, exclusive, spare);
+    else if (exclusive)
+        monoid->scan->exclusive(out, in, n, carry);
+    else
+        monoid->scan->inclusive(out, in, n, carry);
 }

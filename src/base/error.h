@@ -5,8 +5,9 @@
 #include <dsm/error.h>
 
 /* Notes the sentence for dsm_last_error() and returns `error`, so that a caller
- * can write `return dsm__fail(-EINVAL, …)`.  Keeps errno. */
-int dsm__fail(int error, const char *format, ...) DSM_PRINTF(2, 3);
+ * can write `return dsm__fail(-EINVAL, …)`.  Keeps errno.  DSM_API here and on
+ * other private functions: libdsm_blas calls them. */
+DSM_API int dsm__fail(int error, const char *format, ...) DSM_PRINTF(2, 3);
 
 /* The same for a failed system call: appends ": " and errno's text, and returns
  * -errno. */

@@ -16,8 +16,10 @@ struct dsm_worker {
     struct dsm__worker_slot *slot;
     unsigned id, count;
     uint32_t region;
-    unsigned half;   /* of the scratch, for the next dsm_worker_reduce */
-    jmp_buf *failed; /* controller_works: where dsm_worker_fail goes */
+    unsigned half;          /* of the scratch, for the next collective call */
+    bool in_region;         /* and not in setup or cleanup */
+    const char *collective; /* the primitive it is in, or NULL */
+    jmp_buf *failed;        /* controller_works: where dsm_worker_fail goes */
 };
 
 struct dsm_cluster {
@@ -31,7 +33,7 @@ struct dsm_cluster {
     pthread_mutex_t regions, commands;
     bool started;         /* by dsm_cluster_start, and not waited for */
     dsm_array *large_arg; /* for arguments beyond DSM__ARG_INLINE */
-    dsm_worker self;      /* controller_works: worker 0 */
+    dsm_worker self;      /* of this process, if it is a worker */
 
     /* What supervisor and workers inherit. */
     sigset_t host_mask;
@@ -51,6 +53,25 @@ dsm_cluster *dsm__cluster_new(void);
 /* Ends the controller's cluster and unlinks everything.  The handle stays, and
  * calls through it, of other threads too, give DSM_ESTALE. */
 void dsm__cluster_end(dsm_cluster *cluster);
+
+/* The worker that the calling thread is in a region or in setup, or NULL. */
+dsm_worker *dsm__cluster_worker_here(dsm_cluster *cluster);
+
+/* A part of the scratch of worker `worker`: `half` is 0 or 1.  One barrier
+ * between two uses of a half keeps them apart when the halves are used in
+ * turn. */
+static inline void *
+dsm__scratch(const struct dsm__control *control, unsigned worker, unsigned half)
+{
+    return (char *)dsm__at(control, control->scratch_offset) +
+           worker * DSM__SCRATCH + half * (DSM__SCRATCH / 2);
+}
+
+/* dsm_cluster_run, and after a region that went well `after`, before another
+ * can begin. */
+int dsm__cluster_run(dsm_cluster *cluster, dsm_fn fn, const void *arg,
+                     size_t arg_size, void (*after)(void *context),
+                     void *context);
 
 /* Waits until all workers have run their setup. */
 int dsm__cluster_wait_started(dsm_cluster *cluster);

@@ -66,6 +66,14 @@ place_arg(dsm_cluster *cluster, const void *arg, size_t size)
     return 0;
 }
 
+dsm_worker *
+dsm__cluster_worker_here(dsm_cluster *cluster)
+{
+    dsm_worker *self = &cluster->self;
+
+    return self->cluster && dsm__worker_here(self->control) ? self : NULL;
+}
+
 static int
 check_usable(const dsm_cluster *cluster, const char *call)
 {
@@ -242,10 +250,10 @@ enter(dsm_cluster *cluster, const char *call)
 }
 
 int
-dsm_cluster_run(dsm_cluster *cluster, dsm_fn fn, const void *arg,
-                size_t arg_size)
+dsm__cluster_run(dsm_cluster *cluster, dsm_fn fn, const void *arg,
+                 size_t arg_size, void (*after)(void *context), void *context)
 {
-    int error = enter(cluster, __func__);
+    int error = enter(cluster, "dsm_cluster_run");
 
     if (error)
         return error;
@@ -255,8 +263,17 @@ dsm_cluster_run(dsm_cluster *cluster, dsm_fn fn, const void *arg,
             work(cluster);
         error = collect(cluster, DSM__NO_DEADLINE);
     }
+    if (!error && after)
+        after(context);
     pthread_mutex_unlock(&cluster->regions);
     return error;
+}
+
+int
+dsm_cluster_run(dsm_cluster *cluster, dsm_fn fn, const void *arg,
+                size_t arg_size)
+{
+    return dsm__cluster_run(cluster, fn, arg, arg_size, NULL, NULL);
 }
 
 int

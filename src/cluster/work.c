@@ -200,6 +200,7 @@ dsm__part_run(dsm_worker *self)
         dsm__outcome_clear(self->slot);
     self->region = dsm__region_now(self->control);
     self->half = 0;
+    self->collective = NULL;
     atomic_store_explicit(&self->slot->began, self->region,
                           memory_order_release);
     if (dsm__region_interrupted(self->control))
@@ -208,10 +209,12 @@ dsm__part_run(dsm_worker *self)
         (value = dsm__maps_sync(&self->cluster->member)) < 0)
         dsm_worker_fail(self, value, "worker %u: %s", self->id,
                         dsm_last_error());
+    self->in_region = true;
     begin = dsm__ticks();
     value = region->fn(self, (const void *)(uintptr_t)region->arg,
                        region->arg_size);
     end = dsm__ticks();
+    self->in_region = false;
     dsm__count(&self->slot->busy, end - begin);
     dsm__count(&self->slot->regions, 1);
     if (process_self)
@@ -253,19 +256,19 @@ finish(dsm_worker *self)
 _Noreturn void
 dsm__worker_main(dsm_cluster *cluster, unsigned id, pid_t parent)
 {
-    static dsm_worker self;
+    dsm_worker *self = &cluster->self;
 
     become_worker(cluster, id, parent);
-    dsm__worker_init(&self, cluster, id);
-    process_self = &self;
-    dsm__worker_become(self.control, self.slot, true);
-    start(&self);
+    dsm__worker_init(self, cluster, id);
+    process_self = self;
+    dsm__worker_become(self->control, self->slot, true);
+    start(self);
     for (;;) {
-        wait_for_region(&self);
-        if (self.control->stopping)
-            finish(&self);
-        if (!dsm__part_run(&self))
+        wait_for_region(self);
+        if (self->control->stopping)
+            finish(self);
+        if (!dsm__part_run(self))
             _exit(1);
-        dsm__part_end(self.control, id, self.region);
+        dsm__part_end(self->control, id, self->region);
     }
 }

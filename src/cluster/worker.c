@@ -124,15 +124,6 @@ dsm_worker_lock(dsm_worker *self, const char *name)
     return lock;
 }
 
-/* Half of a worker's scratch; the halves are used in turn, so that one barrier
- * separates the writing of a part from the next writing of the same half. */
-static char *
-scratch(const dsm_worker *self, unsigned worker)
-{
-    return (char *)dsm__at(self->control, self->control->scratch_offset) +
-           worker * DSM__SCRATCH + self->half * (DSM__SCRATCH / 2);
-}
-
 /* Combines up to half a scratch of values over all workers. */
 static int
 reduce_part(dsm_worker *self, char *values, size_t n,
@@ -141,13 +132,14 @@ reduce_part(dsm_worker *self, char *values, size_t n,
     size_t bytes = n * combiner->item_size;
     int error;
 
-    memcpy(scratch(self, self->id), values, bytes);
+    memcpy(dsm__scratch(self->control, self->id, self->half), values, bytes);
     error = dsm_worker_barrier(self);
     if (error)
         return error;
-    memcpy(values, scratch(self, 0), bytes);
+    memcpy(values, dsm__scratch(self->control, 0, self->half), bytes);
     for (unsigned w = 1; w < self->count; w++)
-        combiner->run(values, scratch(self, w), n, combiner);
+        combiner->run(values, dsm__scratch(self->control, w, self->half), n,
+                      combiner);
     self->half ^= 1;
     return 0;
 }

@@ -4,6 +4,7 @@
 
 #include <hwloc.h>
 #include <hwloc/glibc-sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,6 +52,27 @@ cgroup_quota(void)
     }
     fclose(file);
     return smallest;
+}
+
+size_t
+dsm__cpu_cache(void)
+{
+    /* Asked for once: under a hypervisor it takes many microseconds. */
+    static _Atomic size_t known;
+    size_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
+
+    if (bytes)
+        return bytes;
+    for (int level = _SC_LEVEL2_CACHE_SIZE; level <= _SC_LEVEL4_CACHE_SIZE;
+         level += _SC_LEVEL3_CACHE_SIZE - _SC_LEVEL2_CACHE_SIZE) {
+        long size = sysconf(level);
+
+        if (size > 0 && (size_t)size > bytes)
+            bytes = (size_t)size;
+    }
+    bytes = bytes ? bytes : (size_t)8 << 20;
+    atomic_store_explicit(&known, bytes, memory_order_relaxed);
+    return bytes;
 }
 
 unsigned

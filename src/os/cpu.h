@@ -17,6 +17,9 @@ dsm__pause(void)
 #endif
 }
 
+/* Bytes of the largest cache: what is larger does not stay there. */
+size_t dsm__cpu_cache(void);
+
 /* CPUs that this process may use: its affinity mask, cut by the CPU quota of
  * its cgroup; at least 1. */
 unsigned dsm__cpu_count(void);

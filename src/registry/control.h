@@ -3,7 +3,7 @@
  *
  *     dsm__control              header, region words
  *     dsm__worker_slot[]        a few cache lines for each worker
- *     scratch                   for dsm_worker_reduce, two halves each
+ *     scratch                   for collective calls, two halves each
  *     dsm__object slots         the table of named objects, grows
  *     arena                     rings of queues, grows
  *
@@ -31,6 +31,7 @@
 #define DSM__CLIENTS_MAX 64
 #define DSM__ARG_INLINE 1024
 #define DSM__SCRATCH ((size_t)4096) /* per worker: two halves */
+#define DSM__RELAYED_MAX (DSM__LINE - sizeof(struct dsm__event))
 
 /* A word to sleep on, and how many may be asleep, so that nobody pays for a
  * wake-up call that is not needed. */
@@ -68,12 +69,18 @@ struct dsm__worker_slot {
     _Atomic uint64_t seen;                      /* map generation */
     _Atomic uint64_t regions, busy, idle;       /* ticks; dsm__count */
     _Atomic uint64_t barrier_wait, lock_wait;   /* of several threads */
+    _Atomic uint64_t chunks, chunk;             /* of loops */
     int32_t start_code; /* why it could not start, or 0 */
     char start_message[128];
     /* Written by the supervisor. */
     _Alignas(DSM__LINE) _Atomic int32_t pid;
     _Atomic uint32_t killed; /* the region for whose end it was killed */
     _Atomic uint64_t deaths;
+    /* Written by the worker for its successor in a scan; see prim/relay.h. */
+    _Alignas(DSM__LINE) struct dsm__event relay;
+    char relayed[DSM__RELAYED_MAX];
+    /* Its share of a loop that others may take from; see prim/loop.c. */
+    _Alignas(DSM__LINE) _Atomic uint64_t share;
     /* Written by whoever ends the worker's part. */
     _Alignas(DSM__LINE) struct dsm__outcome outcome;
 };
@@ -98,6 +105,7 @@ struct dsm__region {
     _Atomic uint32_t failures; /* outcomes that are not well */
     _Atomic uint32_t torn;     /* a dead client broke barriers meanwhile */
     struct dsm__gate gate;     /* dsm_worker_barrier */
+    _Alignas(DSM__LINE) _Atomic uint64_t next; /* of a loop's shared counter */
     _Alignas(DSM__LINE) char inline_arg[DSM__ARG_INLINE];
 };
 

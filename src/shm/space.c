@@ -5,6 +5,7 @@
 #include "shm/segment.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -94,12 +95,82 @@ dsm__space_reserve_at(struct dsm__space *space, char *base, size_t size)
                      (void *)base, (void *)(base + size));
 }
 
+/* ---- Populating.  The bits are a memory of this process alone, and only a
+ * hint: a thread that misses another's does the work twice. */
+
+#define PIECE ((size_t)64 << 10) /* that one bit stands for */
+#define WORD (64 * PIECE)
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
+
+static _Atomic uint64_t *
+bits_of(struct dsm__space *space)
+{
+    size_t bytes = (space->size + WORD - 1) / WORD * sizeof(uint64_t);
+    void *bits;
+
+    if (space->populated)
+        return space->populated;
+    bits = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return space->populated = bits == MAP_FAILED ? NULL : bits;
+}
+
+/* Whether the bit of a piece was set before it is set now. */
+static bool
+piece_done(struct dsm__space *space, size_t piece)
+{
+    uint64_t bit = UINT64_C(1) << piece % 64;
+
+    if (atomic_load_explicit(&space->populated[piece / 64],
+                             memory_order_relaxed) &
+        bit)
+        return true;
+    return atomic_fetch_or_explicit(&space->populated[piece / 64], bit,
+                                    memory_order_relaxed) &
+           bit;
+}
+
+void
+dsm__space_populate(struct dsm__space *space, const void *from, size_t bytes)
+{
+    size_t first = (size_t)((const char *)from - space->base) / PIECE;
+    size_t end, run;
+
+    if (bytes == 0 || !bits_of(space))
+        return;
+    end = ((size_t)((const char *)from - space->base) + bytes - 1) / PIECE + 1;
+    for (size_t piece = first; piece < end; piece = run + 1) {
+        for (run = piece; run < end && !piece_done(space, run);)
+            run++;
+        /* Kernels that know it ignore what is mapped already. */
+        if (run > piece)
+            (void)madvise(space->base + piece * PIECE, (run - piece) * PIECE,
+                          MADV_POPULATE_READ);
+    }
+}
+
+/* What was populated in a range is to be done again. */
+static void
+forget(const struct dsm__space *space, size_t offset, size_t bytes)
+{
+    if (space->populated)
+        for (size_t piece = offset / PIECE; piece * PIECE < offset + bytes;
+             piece++)
+            atomic_fetch_and_explicit(&space->populated[piece / 64],
+                                      ~(UINT64_C(1) << piece % 64),
+                                      memory_order_relaxed);
+}
+
 int
 dsm__space_map(const struct dsm__space *space, size_t offset, size_t bytes,
                int fd)
 {
     void *at = space->base + offset;
 
+    forget(space, offset, bytes);
     if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
              0) == MAP_FAILED)
         return dsm__fail_errno("cannot map a segment of %s",
@@ -125,5 +196,9 @@ dsm__space_release(struct dsm__space *space)
 {
     if (space->base)
         munmap(space->base, space->size);
+    if (space->populated)
+        munmap((void *)space->populated,
+               (space->size + WORD - 1) / WORD * sizeof(uint64_t));
     space->base = NULL;
+    space->populated = NULL;
 }

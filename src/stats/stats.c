@@ -54,6 +54,8 @@ fill(dsm_worker_info *info, const struct dsm__control *control, unsigned id)
         memcpy(info->message, outcome->message, sizeof info->message);
     info->message[sizeof info->message - 1] = '\0';
     info->regions = slot->regions;
+    info->chunks = slot->chunks;
+    info->chunk = slot->chunk;
     info->deaths = slot->deaths;
     info->busy = dsm__seconds(control, slot->busy);
     info->idle = dsm__seconds(control, slot->idle);

@@ -1,0 +1,264 @@
+/* Running primitives: as a region, or in one; see collective.h. */
+#include "prim/collective.h"
+
+#include "base/error.h"
+
+#include <dsm/error.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALIGN(size) (((size) + 63) / 64 * 64)
+
+/* ---- Workspaces.  Small ones are in the control segment.  Large ones are in
+ * arrays of the library's own that stay for the next call: their names tell
+ * their size, so that workers can find in a region what one of them made. */
+
+static int
+open_work(dsm_array **array, dsm_cluster *cluster, size_t bytes, bool create)
+{
+    char name[DSM_NAME_MAX + 1];
+    size_t size = 4096;
+    int error;
+
+    while (size < bytes)
+        size *= 2;
+    snprintf(name, sizeof name, ".work%zu", size);
+    error = dsm_array_open(array, cluster, name, DSM_UINT8);
+    if (error != -ENOENT || !create)
+        return error;
+    error = dsm__array_create(array, cluster, name, DSM_UINT8, 1, &size);
+    /* Another thread of the controller has just made it. */
+    return error == -EEXIST ? dsm_array_open(array, cluster, name, DSM_UINT8)
+                            : error;
+}
+
+static int
+place_work(dsm_cluster *cluster, dsm_worker *self, struct dsm__task *task,
+           size_t work)
+{
+    struct dsm__control *control = cluster->member.control;
+    unsigned half = self ? self->half : 0;
+    dsm_array *array;
+    int error = 0;
+
+    task->stride = DSM__SCRATCH;
+    task->work = dsm__scratch(control, 0, half);
+    if (work <= DSM__SCRATCH / 2)
+        return 0;
+    task->stride = 2 * ALIGN(work);
+    if (!self || self->id == 0)
+        error =
+            open_work(&array, cluster, control->workers * task->stride, true);
+    if (self) {
+        int broken = dsm_worker_barrier(self);
+
+        error = error ? error : broken;
+        if (!error && self->id > 0)
+            error = open_work(&array, cluster, control->workers * task->stride,
+                              false);
+    }
+    if (!error)
+        task->work = (char *)dsm_array_data(array) + half * (task->stride / 2);
+    return error;
+}
+
+/* ---- In a region. */
+
+static int
+run_in_region(dsm_worker *self, struct dsm__task *task, void *result)
+{
+    const struct dsm__primitive *primitive = task->primitive;
+    int error, broken;
+
+    self->collective = primitive->name;
+    error = primitive->part(self, task);
+    self->collective = NULL;
+    broken = dsm_worker_barrier(self);
+    error = error ? error : broken;
+    if (!error && primitive->finish)
+        primitive->finish(task, self->count, self->id, result);
+    self->half ^= 1;
+    return error;
+}
+
+/* ---- As a region. */
+
+static int
+run_part(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    const struct dsm__task *task = arg;
+    int error;
+
+    (void)arg_size;
+    self->collective = task->primitive->name;
+    error = task->primitive->part(self, task);
+    self->collective = NULL;
+    return error;
+}
+
+struct finish_context {
+    const struct dsm__task *task;
+    unsigned workers;
+    void *result;
+};
+
+static void
+finish(void *context)
+{
+    struct finish_context *c = context;
+
+    if (c->task->primitive->finish)
+        c->task->primitive->finish(c->task, c->workers, 0, c->result);
+}
+
+static void
+copy_given(char *base, size_t *used, struct dsm__given *given)
+{
+    if (given->size == 0)
+        return;
+    memcpy(base + *used, (const void *)given->at, given->size);
+    given->at = *used;
+    *used = ALIGN(*used + given->size);
+}
+
+/* The task with everything that it refers to, one behind the other. */
+static struct dsm__task *
+pack(const struct dsm__task *task, size_t size, size_t *packed_size)
+{
+    size_t used = ALIGN(size);
+    size_t all = used + ALIGN(task->argument.size) + ALIGN(task->identity.size);
+    char *copy = calloc(1, all);
+    struct dsm__task *packed = (struct dsm__task *)copy;
+
+    if (!copy)
+        return NULL;
+    memcpy(copy, task, size);
+    copy_given(copy, &used, &packed->argument);
+    copy_given(copy, &used, &packed->identity);
+    *packed_size = all;
+    return packed;
+}
+
+static int
+run_as_region(dsm_cluster *cluster, const struct dsm__task *task, size_t size,
+              void *result)
+{
+    struct finish_context context = {task, cluster->member.control->workers,
+                                     result};
+    struct dsm__task *packed = NULL;
+    int error;
+
+    if (task->argument.size || task->identity.size) {
+        context.task = packed = pack(task, size, &size);
+        if (!packed)
+            return dsm__fail(-ENOMEM, "%s: no memory to copy its argument",
+                             task->primitive->name);
+    }
+    error = dsm__cluster_run(cluster, run_part, context.task, size, finish,
+                             &context);
+    free(packed);
+    return error;
+}
+
+int
+dsm__primitive_check(dsm_cluster *cluster, const char *call)
+{
+    dsm_worker *self;
+
+    if (!dsm__identity_ok() || !cluster->member.control)
+        return dsm__identity_fail(call);
+    self = dsm__cluster_worker_here(cluster);
+    if (!self || (self->in_region && !self->collective))
+        return 0;
+    return dsm__fail(-EPERM,
+                     "%s: a worker may call it in its part of a region, not in "
+                     "setup, cleanup, or the function of another primitive",
+                     call);
+}
+
+int
+dsm__collective(dsm_cluster *cluster, const struct dsm__primitive *primitive,
+                struct dsm__task *task, size_t size, size_t work, void *result)
+{
+    dsm_worker *self = dsm__cluster_worker_here(cluster);
+    int error = place_work(cluster, self, task, work);
+
+    task->primitive = primitive;
+    if (error)
+        return error;
+    if (!self)
+        return run_as_region(cluster, task, size, result);
+    /* Distances from the task work as addresses do. */
+    task->argument.at -= task->argument.size ? (uintptr_t)task : 0;
+    task->identity.at -= task->identity.size ? (uintptr_t)task : 0;
+    return run_in_region(self, task, result);
+}
+
+/* ---- Checks. */
+
+int
+dsm__give_argument(dsm_cluster *cluster, struct dsm__task *task,
+                   const void *arg, size_t arg_size)
+{
+    const struct dsm__space *space = &cluster->member.space;
+    const char *at = arg;
+
+    if (arg_size && !arg)
+        return dsm__fail(-EINVAL, "the argument is NULL but its size %zu",
+                         arg_size);
+    if (!arg_size && arg && !dsm__cluster_worker_here(cluster) &&
+        (at < space->base || at >= space->base + space->size))
+        return dsm__fail(-EINVAL,
+                         "the argument %p points to memory that the workers do "
+                         "not share; give its size to have it copied",
+                         arg);
+    task->argument = (struct dsm__given){(uintptr_t)arg, arg_size};
+    return 0;
+}
+
+void
+dsm__give_op(struct dsm__task *task, const dsm_op *op)
+{
+    task->argument = (struct dsm__given){(uintptr_t)op->arg, op->arg_size};
+    task->identity = (struct dsm__given){(uintptr_t)op->identity,
+                                         op->identity ? op->size : 0};
+}
+
+dsm_op
+dsm__given_op(const struct dsm__task *task, const dsm_op *op)
+{
+    dsm_op given = *op;
+
+    given.arg = dsm__given(task, &task->argument);
+    given.identity = dsm__given(task, &task->identity);
+    return given;
+}
+
+int
+dsm__check_apart(const char *call, const dsm_array *out, const dsm_array *in,
+                 bool same)
+{
+    const char *o = dsm_array_data(out), *i = dsm_array_data(in);
+    size_t out_bytes = dsm_array_count(out) * dsm_array_item_size(out);
+    size_t in_bytes = dsm_array_count(in) * dsm_array_item_size(in);
+
+    if (o >= i + in_bytes || i >= o + out_bytes)
+        return 0;
+    if (same && o == i && dsm_array_item_size(out) == dsm_array_item_size(in))
+        return 0;
+    return dsm__fail(-EINVAL, "%s: the output overlaps the input '%s'%s", call,
+                     dsm_array_name(in), same ? " without being the same" : "");
+}
+
+int
+dsm__check_counts(const char *call, const dsm_array *a, const dsm_array *b)
+{
+    if (dsm_array_count(a) == dsm_array_count(b))
+        return 0;
+    return dsm__fail(-EINVAL, "%s: '%s' has %zu items, but '%s' has %zu", call,
+                     dsm_array_name(a), dsm_array_count(a), dsm_array_name(b),
+                     dsm_array_count(b));
+}

@@ -1,0 +1,319 @@
+/* Loops.
+ *
+ * DYNAMIC and GUIDED loops have one counter that all workers take from.  In
+ * those that are stolen from each worker has a share of its own, packed in one
+ * word (begin and end, in units), and takes chunks from its front; one that has
+ * nothing left takes the back half of another's.  Both change the word by
+ * compare and swap; an item that was taken is never in a share again, so a word
+ * that looks as it did has not been changed. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/point.h"
+#include "os/cpu.h"
+#include "prim/collective.h"
+
+#include <dsm/primitives.h>
+
+#include <errno.h>
+
+/* AUTO: what a chunk is to cost, a few microseconds; taking one costs some ten
+ * nanoseconds. */
+#define CHUNK_TICKS 12000
+
+struct loop_task {
+    struct dsm__task task;
+    dsm_body body;
+    size_t n, chunk, unit; /* a unit of a share, in items */
+    dsm_schedule schedule;
+};
+
+/* A loop as one worker sees it. */
+struct loop {
+    const struct loop_task *task;
+    dsm_worker *self;
+    const void *arg;
+    size_t chunk, chunks; /* in use, done */
+};
+
+static void
+run(struct loop *loop, size_t begin, size_t end)
+{
+    const struct loop_task *t = loop->task;
+
+    DSM__POINT("loop.chunk");
+    loop->chunks++;
+    t->body(loop->self, begin, end < t->n ? end : t->n, loop->arg);
+}
+
+/* Nobody takes more of a region that is to end. */
+static bool
+goes_on(const struct loop *loop)
+{
+    return !dsm__region_interrupted(loop->self->control);
+}
+
+static void
+run_static(struct loop *loop)
+{
+    const struct loop_task *t = loop->task;
+    size_t turn = t->chunk * loop->self->count;
+    dsm_range share = dsm_worker_range(loop->self, t->n);
+
+    if (t->chunk == 0) {
+        loop->chunk = share.end - share.begin;
+        if (loop->chunk > 0)
+            run(loop, share.begin, share.end);
+        return;
+    }
+    for (size_t i = loop->self->id * t->chunk; i < t->n && goes_on(loop);) {
+        run(loop, i, i + t->chunk);
+        if (t->n - i <= turn)
+            break;
+        i += turn;
+    }
+}
+
+static void
+run_dynamic(struct loop *loop)
+{
+    _Atomic uint64_t *next = &loop->self->control->region.next;
+    size_t n = loop->task->n, chunk = loop->chunk, i;
+
+    while ((i = atomic_fetch_add_explicit(next, chunk, memory_order_relaxed)) <
+               n &&
+           goes_on(loop))
+        run(loop, i, n - i < chunk ? n : i + chunk);
+}
+
+static void
+run_guided(struct loop *loop)
+{
+    _Atomic uint64_t *next = &loop->self->control->region.next;
+    size_t n = loop->task->n, parts = 2 * (size_t)loop->self->count;
+    uint64_t i = atomic_load_explicit(next, memory_order_relaxed);
+
+    while (i < n && goes_on(loop)) {
+        size_t some = (n - i) / parts;
+
+        some = some > loop->chunk ? some : loop->chunk;
+        some = some < n - i ? some : n - i;
+        if (!atomic_compare_exchange_weak_explicit(
+                next, &i, i + some, memory_order_relaxed, memory_order_relaxed))
+            continue;
+        run(loop, i, i + some);
+        i = atomic_load_explicit(next, memory_order_relaxed);
+    }
+}
+
+/* ---- Shares: 32 bits of begin below 32 bits of end. */
+
+static uint64_t
+share_of(uint64_t begin, uint64_t end)
+{
+    return end << 32 | begin;
+}
+
+static uint32_t
+begin_of(uint64_t share)
+{
+    return (uint32_t)share;
+}
+
+static uint32_t
+end_of(uint64_t share)
+{
+    return (uint32_t)(share >> 32);
+}
+
+/* The back half of a share; all of it if it is one unit. */
+static bool
+steal_from(_Atomic uint64_t *victim, uint64_t *stolen)
+{
+    uint64_t share = atomic_load_explicit(victim, memory_order_relaxed);
+
+    while (begin_of(share) < end_of(share)) {
+        uint32_t middle =
+            begin_of(share) + (end_of(share) - begin_of(share)) / 2;
+
+        if (atomic_compare_exchange_weak_explicit(
+                victim, &share, share_of(begin_of(share), middle),
+                memory_order_relaxed, memory_order_relaxed)) {
+            *stolen = share_of(middle, end_of(share));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Fills this worker's share from another's.  Looks more than once, as for a
+ * moment what was stolen is in nobody's share. */
+static bool
+steal(struct loop *loop)
+{
+    dsm_worker *self = loop->self;
+    uint64_t stolen;
+
+    for (int look = 0; look < 16; look++) {
+        for (unsigned d = 1; d < self->count; d++) {
+            unsigned w = (self->id + d) % self->count;
+
+            if (!steal_from(&dsm__worker_slot(self->control, w)->share,
+                            &stolen))
+                continue;
+            atomic_store_explicit(&self->slot->share, stolen,
+                                  memory_order_relaxed);
+            return true;
+        }
+        dsm__pause();
+    }
+    return false;
+}
+
+/* How much to take of `left` units: by AUTO no more than a quarter, so that
+ * there is something to steal while a chunk runs. */
+static size_t
+portion(const struct loop *loop, size_t left)
+{
+    size_t units = loop->chunk / loop->task->unit;
+
+    if (loop->task->schedule == DSM_SCHEDULE_AUTO && units > left / 4)
+        units = left / 4;
+    units = units < left ? units : left;
+    return units > 0 ? units : 1;
+}
+
+/* AUTO: doubles or halves the chunk until it costs what it should. */
+static void
+run_measured(struct loop *loop, size_t begin, size_t end)
+{
+    uint64_t ticks = dsm__ticks();
+
+    run(loop, begin, end);
+    ticks = dsm__ticks() - ticks;
+    if (ticks < CHUNK_TICKS / 2 && end - begin >= loop->chunk &&
+        loop->chunk < loop->task->n)
+        loop->chunk *= 2;
+    else if (ticks > 2 * CHUNK_TICKS && loop->chunk > 1)
+        loop->chunk /= 2;
+}
+
+static void
+run_shares(struct loop *loop)
+{
+    _Atomic uint64_t *mine = &loop->self->slot->share;
+    size_t unit = loop->task->unit;
+    uint64_t share = atomic_load_explicit(mine, memory_order_relaxed);
+
+    while (goes_on(loop)) {
+        uint32_t begin = begin_of(share), end = end_of(share);
+        size_t some;
+
+        if (begin >= end) {
+            if (!steal(loop))
+                return;
+            share = atomic_load_explicit(mine, memory_order_relaxed);
+            continue;
+        }
+        some = portion(loop, end - begin);
+        if (!atomic_compare_exchange_weak_explicit(
+                mine, &share, share_of(begin + some, end), memory_order_relaxed,
+                memory_order_relaxed))
+            continue;
+        if (loop->task->schedule == DSM_SCHEDULE_AUTO)
+            run_measured(loop, begin * unit, (begin + some) * unit);
+        else
+            run(loop, begin * unit, (begin + some) * unit);
+        share = atomic_load_explicit(mine, memory_order_relaxed);
+    }
+}
+
+/* ---- All of them. */
+
+/* What the others take from must be there before they do. */
+static int
+open_loop(dsm_worker *self, const struct loop_task *t)
+{
+    size_t units = (t->n + t->unit - 1) / t->unit;
+    dsm_range share = dsm_worker_range(self, units);
+
+    if (t->schedule == DSM_SCHEDULE_STATIC)
+        return 0;
+    if (self->id == 0)
+        atomic_store_explicit(&self->control->region.next, 0,
+                              memory_order_relaxed);
+    atomic_store_explicit(&self->slot->share, share_of(share.begin, share.end),
+                          memory_order_relaxed);
+    return dsm_worker_barrier(self);
+}
+
+static int
+loop_part(dsm_worker *self, const struct dsm__task *task)
+{
+    const struct loop_task *t = (const struct loop_task *)task;
+    struct loop loop = {
+        .task = t,
+        .self = self,
+        .arg = dsm__given(task, &task->argument),
+        .chunk = t->chunk,
+    };
+    int error = open_loop(self, t);
+
+    if (error)
+        return error;
+    switch (t->schedule) {
+    case DSM_SCHEDULE_STATIC:
+        run_static(&loop);
+        break;
+    case DSM_SCHEDULE_DYNAMIC:
+        run_dynamic(&loop);
+        break;
+    case DSM_SCHEDULE_GUIDED:
+        run_guided(&loop);
+        break;
+    case DSM_SCHEDULE_STEAL:
+    case DSM_SCHEDULE_AUTO:
+        run_shares(&loop);
+        break;
+    }
+    dsm__count(&self->slot->chunks, loop.chunks);
+    atomic_store_explicit(&self->slot->chunk, loop.chunk, memory_order_relaxed);
+    return 0;
+}
+
+/* What a chunk of 0 stands for. */
+static size_t
+default_chunk(dsm_schedule schedule, size_t n, unsigned workers)
+{
+    size_t chunk = 1;
+
+    if (schedule == DSM_SCHEDULE_STATIC)
+        return 0;
+    if (schedule == DSM_SCHEDULE_DYNAMIC)
+        chunk = n / workers / 16;
+    return chunk > 0 ? chunk : 1;
+}
+
+int
+dsm_for(dsm_cluster *cluster, size_t n, dsm_schedule schedule, size_t chunk,
+        dsm_body body, const void *arg, size_t arg_size)
+{
+    static const struct dsm__primitive primitive = {"dsm_for", loop_part, NULL};
+    struct loop_task t = {.body = body, .n = n, .schedule = schedule};
+    int error = dsm__primitive_check(cluster, __func__);
+
+    if (!error)
+        error = dsm__give_argument(cluster, &t.task, arg, arg_size);
+    if (error)
+        return error;
+    if (schedule < DSM_SCHEDULE_AUTO || schedule > DSM_SCHEDULE_STEAL)
+        return dsm__fail(-EINVAL, "dsm_for: there is no schedule %d",
+                         (int)schedule);
+    if (n > SIZE_MAX / 4)
+        return dsm__fail(-EINVAL, "dsm_for: %zu items are too many", n);
+    t.chunk = chunk < n ? chunk : n;
+    if (chunk == 0)
+        t.chunk = default_chunk(schedule, n, cluster->member.control->workers);
+    /* So that 32 bits count the units. */
+    t.unit = n / ((size_t)1 << 31) + 1;
+    return dsm__collective(cluster, &primitive, &t.task, sizeof t, 0, NULL);
+}
