@@ -16,9 +16,10 @@
 
 #include <errno.h>
 
-/* AUTO: what a chunk is to cost, a few microseconds; taking one costs some ten
- * nanoseconds. */
-#define CHUNK_TICKS 12000
+/* What a worker takes at a time is to cost a few microseconds, in which nobody
+ * else can have it; taking it costs some ten nanoseconds, and from a counter
+ * that others use a hundred. */
+#define TAKE_TICKS 8000
 
 struct loop_task {
     struct dsm__task task;
@@ -32,17 +33,26 @@ struct loop {
     const struct loop_task *task;
     dsm_worker *self;
     const void *arg;
-    size_t chunk, chunks; /* in use, done */
+    size_t chunks;      /* that were run */
+    size_t take, least; /* items to take at a time, and the fewest */
 };
 
+/* Runs items in pieces of a chunk. */
 static void
-run(struct loop *loop, size_t begin, size_t end)
+run(struct loop *loop, size_t begin, size_t end, size_t chunk)
 {
-    const struct loop_task *t = loop->task;
+    dsm_body body = loop->task->body;
+    dsm_worker *self = loop->self;
+    const void *arg = loop->arg;
+    size_t chunks = 1;
 
+    for (; end - begin > chunk; begin += chunk, chunks++) {
+        DSM__POINT("loop.chunk");
+        body(self, begin, begin + chunk, arg);
+    }
     DSM__POINT("loop.chunk");
-    loop->chunks++;
-    t->body(loop->self, begin, end < t->n ? end : t->n, loop->arg);
+    body(self, begin, end, arg);
+    loop->chunks += chunks;
 }
 
 /* Nobody takes more of a region that is to end. */
@@ -56,33 +66,63 @@ static void
 run_static(struct loop *loop)
 {
     const struct loop_task *t = loop->task;
-    size_t turn = t->chunk * loop->self->count;
     dsm_range share = dsm_worker_range(loop->self, t->n);
+    size_t chunk = t->chunk;
 
-    if (t->chunk == 0) {
-        loop->chunk = share.end - share.begin;
-        if (loop->chunk > 0)
-            run(loop, share.begin, share.end);
+    if (chunk == 0) {
+        loop->take = share.end - share.begin;
+        if (loop->take > 0)
+            run(loop, share.begin, share.end, loop->take);
         return;
     }
-    for (size_t i = loop->self->id * t->chunk; i < t->n && goes_on(loop);) {
-        run(loop, i, i + t->chunk);
-        if (t->n - i <= turn)
-            break;
-        i += turn;
-    }
+    for (size_t k = loop->self->id; k <= (t->n - 1) / chunk && goes_on(loop);
+         k += loop->self->count)
+        run(loop, k * chunk, t->n - k * chunk < chunk ? t->n : (k + 1) * chunk,
+            chunk);
+}
+
+/* Runs what was taken, in chunks, or by AUTO as one; and learns from what that
+ * cost how much to take next. */
+static void
+run_taken(struct loop *loop, size_t begin, size_t end)
+{
+    bool whole = loop->task->schedule == DSM_SCHEDULE_AUTO;
+    uint64_t ticks = dsm__ticks();
+
+    run(loop, begin, end, whole ? end - begin : loop->least);
+    ticks = dsm__ticks() - ticks;
+    if (ticks < TAKE_TICKS / 2 && end - begin >= loop->take)
+        loop->take *= 2;
+    else if (ticks > TAKE_TICKS * 2 && loop->take > loop->least)
+        loop->take /= 2;
+}
+
+/* Items to take of those that are left: whole chunks, and no more than a part
+ * of them, so that others have something to do meanwhile. */
+static size_t
+portion(const struct loop *loop, size_t left, size_t parts)
+{
+    size_t items = loop->take < left / parts ? loop->take : left / parts;
+
+    if (loop->least > 1)
+        items -= items % loop->least;
+    return items > loop->least ? items : loop->least;
 }
 
 static void
 run_dynamic(struct loop *loop)
 {
     _Atomic uint64_t *next = &loop->self->control->region.next;
-    size_t n = loop->task->n, chunk = loop->chunk, i;
+    size_t n = loop->task->n, parts = 4 * (size_t)loop->self->count;
+    size_t some, at = 0;
 
-    while ((i = atomic_fetch_add_explicit(next, chunk, memory_order_relaxed)) <
-               n &&
-           goes_on(loop))
-        run(loop, i, n - i < chunk ? n : i + chunk);
+    while (goes_on(loop)) {
+        some = portion(loop, n - at, parts);
+        at = atomic_fetch_add_explicit(next, some, memory_order_relaxed);
+        if (at >= n)
+            return;
+        run_taken(loop, at, n - at < some ? n : at + some);
+    }
 }
 
 static void
@@ -95,12 +135,12 @@ run_guided(struct loop *loop)
     while (i < n && goes_on(loop)) {
         size_t some = (n - i) / parts;
 
-        some = some > loop->chunk ? some : loop->chunk;
+        some = some > loop->least ? some : loop->least;
         some = some < n - i ? some : n - i;
         if (!atomic_compare_exchange_weak_explicit(
                 next, &i, i + some, memory_order_relaxed, memory_order_relaxed))
             continue;
-        run(loop, i, i + some);
+        run(loop, i, i + some, some);
         i = atomic_load_explicit(next, memory_order_relaxed);
     }
 }
@@ -169,44 +209,16 @@ steal(struct loop *loop)
     return false;
 }
 
-/* How much to take of `left` units: by AUTO no more than a quarter, so that
- * there is something to steal while a chunk runs. */
-static size_t
-portion(const struct loop *loop, size_t left)
-{
-    size_t units = loop->chunk / loop->task->unit;
-
-    if (loop->task->schedule == DSM_SCHEDULE_AUTO && units > left / 4)
-        units = left / 4;
-    units = units < left ? units : left;
-    return units > 0 ? units : 1;
-}
-
-/* AUTO: doubles or halves the chunk until it costs what it should. */
-static void
-run_measured(struct loop *loop, size_t begin, size_t end)
-{
-    uint64_t ticks = dsm__ticks();
-
-    run(loop, begin, end);
-    ticks = dsm__ticks() - ticks;
-    if (ticks < CHUNK_TICKS / 2 && end - begin >= loop->chunk &&
-        loop->chunk < loop->task->n)
-        loop->chunk *= 2;
-    else if (ticks > 2 * CHUNK_TICKS && loop->chunk > 1)
-        loop->chunk /= 2;
-}
-
 static void
 run_shares(struct loop *loop)
 {
     _Atomic uint64_t *mine = &loop->self->slot->share;
-    size_t unit = loop->task->unit;
+    size_t n = loop->task->n, unit = loop->task->unit;
     uint64_t share = atomic_load_explicit(mine, memory_order_relaxed);
 
     while (goes_on(loop)) {
         uint32_t begin = begin_of(share), end = end_of(share);
-        size_t some;
+        size_t next, some;
 
         if (begin >= end) {
             if (!steal(loop))
@@ -214,15 +226,13 @@ run_shares(struct loop *loop)
             share = atomic_load_explicit(mine, memory_order_relaxed);
             continue;
         }
-        some = portion(loop, end - begin);
+        some = (portion(loop, (end - begin) * unit, 4) + unit - 1) / unit;
+        next = some < end - begin ? begin + some : end;
         if (!atomic_compare_exchange_weak_explicit(
-                mine, &share, share_of(begin + some, end), memory_order_relaxed,
+                mine, &share, share_of(next, end), memory_order_relaxed,
                 memory_order_relaxed))
             continue;
-        if (loop->task->schedule == DSM_SCHEDULE_AUTO)
-            run_measured(loop, begin * unit, (begin + some) * unit);
-        else
-            run(loop, begin * unit, (begin + some) * unit);
+        run_taken(loop, begin * unit, next * unit < n ? next * unit : n);
         share = atomic_load_explicit(mine, memory_order_relaxed);
     }
 }
@@ -254,11 +264,12 @@ loop_part(dsm_worker *self, const struct dsm__task *task)
         .task = t,
         .self = self,
         .arg = dsm__given(task, &task->argument),
-        .chunk = t->chunk,
+        .take = t->chunk,
+        .least = t->chunk,
     };
     int error = open_loop(self, t);
 
-    if (error)
+    if (error || t->n == 0)
         return error;
     switch (t->schedule) {
     case DSM_SCHEDULE_STATIC:
@@ -276,7 +287,10 @@ loop_part(dsm_worker *self, const struct dsm__task *task)
         break;
     }
     dsm__count(&self->slot->chunks, loop.chunks);
-    atomic_store_explicit(&self->slot->chunk, loop.chunk, memory_order_relaxed);
+    atomic_store_explicit(
+        &self->slot->chunk,
+        t->schedule == DSM_SCHEDULE_AUTO || !t->chunk ? loop.take : t->chunk,
+        memory_order_relaxed);
     return 0;
 }
 
