@@ -26,7 +26,7 @@
 enum {
     BLOCK = 1 << 20, /* bytes of memory, unless a word needs more */
     BATCH = 64,      /* words */
-    RECENT = 1 << 15
+    RECENT = 1 << 17
 };
 
 typedef struct entry {
@@ -54,7 +54,7 @@ struct word_table {
     size_t used, room;
 
     /* The last entry that was found in each class of hashes.  In uthash's
-     * chains frequent words, which came early, lie behind rare ones. */
+     * chains the frequent words, which came early, lie behind rare ones. */
     entry *recent[RECENT];
 };
 
@@ -76,12 +76,6 @@ others(uint64_t bytes)
     uint64_t beyond_z = low + EACH_BYTE(0x7f - 'z');
 
     return (~from_a | beyond_z | bytes) & EACH_BYTE(0x80);
-}
-
-static inline size_t
-letters_before(uint64_t other)
-{
-    return other ? (size_t)__builtin_ctzll(other) / 8 : 8;
 }
 
 /* Eight bytes, the first one lowest; zeros for those behind the end. */
@@ -194,47 +188,44 @@ count_batch(word_table *table)
     return true;
 }
 
+/* Makes room for the text of another word of the batch. */
 static bool
-grow(word_table *table)
+grow(word_table *table, size_t pieces)
 {
-    size_t room = 2 * table->room + BATCH;
+    size_t room = 2 * table->room + pieces;
     word_piece *texts = realloc(table->texts, room * sizeof *texts);
 
-    if (!texts || room > UINT32_MAX)
+    if (!texts)
         return false;
     table->texts = texts;
     table->room = room;
     return true;
 }
 
-/* Counts the word that begins at p; returns where it ends, or NULL. */
-static const char *
-read_word(word_table *table, const char *p, const char *end)
+static inline bool
+count_word(word_table *table, const char *p, size_t length, const char *end)
 {
-    size_t first = table->used, length;
+    size_t pieces = (length + 7) / 8;
     uint64_t hash = 0;
+    word_piece *text;
 
-    do {
-        uint64_t bytes = load(p, end), other = others(bytes);
-        /* Ones below the first other byte; all if there is none. */
-        uint64_t mask = ((other & -other) >> 7) - 1;
-        uint64_t piece = (bytes | EACH_BYTE(0x20)) & mask;
+    if (pieces > PIECES_MAX ||
+        (pieces > table->room - table->used && !grow(table, pieces)))
+        return false;
+    text = &table->texts[table->used];
+    table->used += pieces;
+    for (size_t k = 0; k < pieces; k++, p += 8) {
+        uint64_t piece = load(p, end) | EACH_BYTE(0x20);
 
-        if (!mask)
-            break;
-        if (table->used == table->room && !grow(table))
-            return NULL;
-        table->texts[table->used++].bits = htole64(piece);
+        if (k == pieces - 1)
+            piece &= UINT64_MAX >> -length % 8 * 8;
+        text[k].bits = htole64(piece);
         hash = mix(hash, piece);
-        length = letters_before(other);
-        p += length;
-    } while (length == 8);
-    table->batch[table->words].pieces = (uint32_t)(table->used - first);
+    }
+    table->batch[table->words].pieces = (uint32_t)pieces;
     table->batch[table->words].hash = (uint32_t)hash;
     __builtin_prefetch(recent(table, (uint32_t)hash));
-    if (++table->words == BATCH && !count_batch(table))
-        return NULL;
-    return p;
+    return ++table->words < BATCH || count_batch(table);
 }
 
 word_table *
@@ -257,20 +248,66 @@ word_table_free(word_table *table)
     free(table);
 }
 
+/* Bit k: whether p[k] is a letter, for 64 bytes. */
+static inline uint64_t
+letters(const char *p, const char *end)
+{
+    char last[64] = {0};
+    uint64_t bits = 0;
+
+    if (end - p < 64)
+        p = memcpy(last, p, (size_t)(end - p));
+    for (unsigned k = 0; k < 64; k += 8) {
+        uint64_t bytes = load(p + k, p + 64);
+        uint64_t ones = (others(bytes) ^ EACH_BYTE(0x80)) >> 7;
+
+        /* The product has the eight in its top byte. */
+        bits |= ones * UINT64_C(0x0102040810204080) >> 56 << k;
+    }
+    return bits;
+}
+
+/* How many letters there are from p on. */
+static size_t
+count_letters(const char *p, const char *end)
+{
+    for (const char *begin = p;; p += 64) {
+        uint64_t bits = p < end ? letters(p, end) : 0;
+
+        if (~bits)
+            return (size_t)(p - begin) + (size_t)__builtin_ctzll(~bits);
+    }
+}
+
 bool
 word_table_read(word_table *table, const char *text, size_t size, size_t begin,
                 size_t end)
 {
-    const char *p = text + begin, *stop = text + end;
+    const char *p = text + begin, *stop = text + end, *last = text + size;
 
-    if (begin > 0 && letters_before(others((unsigned char)p[-1])) > 0)
-        while (p < stop && letters_before(others((unsigned char)*p)) > 0)
-            p++;
+    if (begin > 0 && count_letters(p - 1, p))
+        p += count_letters(p, stop);
     while (p < stop) {
-        if (letters_before(others((unsigned char)*p)) == 0)
-            p++;
-        else if (!(p = read_word(table, p, text + size)))
-            return false;
+        const char *next = p + 64;
+
+        /* A sum clears the lowest run of bits, a word. */
+        for (uint64_t bits = letters(p, last); bits;
+             bits &= bits + (bits & -bits)) {
+            int skip = __builtin_ctzll(bits);
+            uint64_t other = ~(bits >> skip);
+            size_t length = other ? (size_t)__builtin_ctzll(other) : 64;
+            const char *w = p + skip;
+
+            if (w >= stop)
+                break;
+            if (w + length == p + 64) {
+                length += count_letters(p + 64, last);
+                next = w + length;
+            }
+            if (!count_word(table, w, length, last))
+                return false;
+        }
+        p = next;
     }
     return count_batch(table);
 }
