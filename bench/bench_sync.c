@@ -1,6 +1,7 @@
-/* Barriers, regions, locks and queues, beside OpenMP's, pthreads' and the
- * kernel's.  The table at the end says what is measured; the targets in it are
- * aims and decide nothing about the exit status.
+/* Barriers, regions, locks, queues and random splits, the first four beside
+ * OpenMP's, pthreads' and the kernel's.  The table at the end says what is
+ * measured; the targets in it are aims and decide nothing about the exit
+ * status.
  *
  * Clusters and their objects are made once and live through all rounds: their
  * processes sleep while a peer is measured. */
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUEUE_CAPACITY = 1024 };
+enum { QUEUE_CAPACITY = 1024, SPLIT_SIZE = 1000000 };
 
 /* A cluster and what is measured in it. */
 struct team {
@@ -105,6 +106,17 @@ queue_end(dsm_worker *self, const struct team *team)
     return dsm_worker_id(self) == 0
                ? dsm_queue_push(team->queue, message, DSM_FOREVER)
                : dsm_queue_pop(team->queue, message, DSM_FOREVER);
+}
+
+/* Each worker makes its part of a random split, a new one every time. */
+static int
+split_part(dsm_worker *self, const struct team *team)
+{
+    static size_t indices[SPLIT_SIZE];
+    static uint64_t seed;
+    dsm_split_indices(indices, SPLIT_SIZE, team->workers, dsm_worker_id(self),
+                      DSM_SPLIT_RANDOM, seed++);
+    return 0;
 }
 
 static void
@@ -381,14 +393,20 @@ static const struct figure figures[] = {
      .sample = measure_peer,
      .detail = &(const struct peer_call){"pipe", 2, NULL},
      .count = 50000},
+    {.group = "split_indices of 1e6, random, 2 workers",
+     .name = "dsm_split_indices",
+     .sample = sample_step,
+     .detail = &(const struct step){&pair, split_part, 2, false},
+     .count = 10,
+     .most_ns = 5e6},
 };
 
 int
 main(int argc, char **argv)
 {
     struct run run = {.program = "bench_sync",
-                      .about = "Measures libdsm's barriers, regions, locks and "
-                               "queues beside their peers.",
+                      .about = "Measures libdsm's barriers, regions, locks, "
+                               "queues and splits beside their peers.",
                       .figures = figures,
                       .figure_count = sizeof figures / sizeof *figures};
     int status = 0;

@@ -4,6 +4,7 @@
 #include <dsm/split.h>
 
 #include <check.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,27 @@ START_TEST(kinds_order_indices_as_documented)
 }
 END_TEST
 
+/* Elements made many at once are those made singly: also at the ends of what is
+ * made at once, and where nearly none or half of them walk on. */
+START_TEST(indices_are_the_single_elements)
+{
+    static const size_t sizes[] = {1,    2,     31,    512,    513,
+                                   1000, 32769, 65536, 262100, (1 << 20) + 1};
+    size_t n = sizes[_i], *indices = malloc((n / 3 + 1) * sizeof *indices);
+
+    for (unsigned part = 0; part < 3; part++) {
+        size_t first = dsm_split(n, 3, part).begin;
+        size_t count =
+            dsm_split_indices(indices, n, 3, part, DSM_SPLIT_RANDOM, 9);
+
+        for (size_t i = 0; i < count; i++)
+            if (indices[i] != dsm_split_random(first + i, n, 9))
+                ck_abort_msg("n %zu: element %zu", n, first + i);
+    }
+    free(indices);
+}
+END_TEST
+
 static bool
 is_permutation(size_t n, uint64_t seed)
 {
@@ -186,12 +208,13 @@ END_TEST
 /* So that nobody changes the permutation, on which users' results depend. */
 START_TEST(random_is_the_same_everywhere)
 {
-    static const size_t elements[] = {863, 375, 826, 745, 494, 561, 277, 455};
+    static const size_t elements[] = {482, 725, 776, 335, 498, 206, 312, 451};
 
     for (size_t i = 0; i < 8; i++)
         ck_assert_uint_eq(dsm_split_random(i, 1000, 2024), elements[i]);
+    ck_assert_uint_eq(dsm_split_random(5, 1000000, 2024), 75969);
     ck_assert_uint_eq(dsm_split_random(5, SIZE_MAX, 2024),
-                      UINT64_C(3970178124707341240));
+                      UINT64_C(1547434294714593105));
 }
 END_TEST
 
@@ -222,36 +245,88 @@ START_TEST(random_places_are_uniform)
 }
 END_TEST
 
-/* All 24 orders of 4 should come equally often. */
+/* The rank of the permutation of n among all n! in lexical order. */
+static size_t
+order_of(size_t n, uint64_t seed)
+{
+    size_t elements[8], rank = 0;
+
+    for (size_t i = 0; i < n; i++)
+        elements[i] = dsm_split_random(i, n, seed);
+    for (size_t i = 0; i < n; i++) {
+        size_t smaller = 0;
+
+        for (size_t j = i + 1; j < n; j++)
+            smaller += elements[j] < elements[i];
+        rank = rank * (n - i) + smaller;
+    }
+    return rank;
+}
+
+/* Over many seeds, all n! orders should come equally often. */
 START_TEST(random_orders_are_uniform)
 {
-    enum { SEEDS = 24000 };
-    unsigned counts[64] = {0}, orders[24], found = 0;
+    static const struct {
+        size_t n, orders;
+        double limit;
+    } cases[] = {{2, 2, 16},       {3, 6, 26},    {4, 24, 58},
+                 {5, 120, 183},    {6, 720, 866}, {7, 5040, 5421},
+                 {8, 40320, 41382}};
+    enum { SEEDS_PER_ORDER = 20 };
+    static unsigned counts[40320];
+    size_t orders = cases[_i].orders;
 
-    for (uint64_t seed = 0; seed < SEEDS; seed++)
-        counts[dsm_split_random(0, 4, seed) * 16 +
-               dsm_split_random(1, 4, seed) * 4 +
-               dsm_split_random(2, 4, seed)]++;
-    for (size_t i = 0; i < 64; i++)
-        if (counts[i] > 0 && found < 24)
-            orders[found++] = counts[i];
-    ck_assert_uint_eq(found, 24);
-    ck_assert_double_lt(chi_square(orders, 24, SEEDS / 24.0), 58);
+    for (uint64_t seed = 0; seed < SEEDS_PER_ORDER * orders; seed++)
+        counts[order_of(cases[_i].n, seed)]++;
+    ck_assert_double_lt(chi_square(counts, orders, SEEDS_PER_ORDER),
+                        cases[_i].limit);
 }
 END_TEST
 
-/* In one large permutation, where the neighbour of an element goes should tell
- * nothing about where it went itself. */
+/* In one large permutation, where an element goes should tell nothing about
+ * where one at a distance goes: a neighbour, or one that differs in one half of
+ * its bits alone. */
 START_TEST(random_neighbours_part)
 {
-    enum { CELLS = 16, N = 100000 };
+    enum { CELLS = 16, N = 1 << 20 };
+    static const size_t distances[] = {1, 2, 1023, 1024, 1025, N / 2};
+    size_t pairs = N - distances[_i];
     unsigned counts[CELLS * CELLS] = {0};
+    size_t *places = malloc(N * sizeof *places);
 
-    for (size_t i = 0; i + 1 < N; i++)
-        counts[dsm_split_random(i, N, 5) * CELLS / N * CELLS +
-               dsm_split_random(i + 1, N, 5) * CELLS / N]++;
+    dsm_split_indices(places, N, 1, 0, DSM_SPLIT_RANDOM, 5);
+    for (size_t i = 0; i < pairs; i++)
+        counts[places[i] * CELLS / N * CELLS +
+               places[i + distances[_i]] * CELLS / N]++;
+    free(places);
     ck_assert_double_lt(
-        chi_square(counts, CELLS * CELLS, (N - 1.0) / (CELLS * CELLS)), 348);
+        chi_square(counts, CELLS * CELLS, (double)pairs / (CELLS * CELLS)),
+        348);
+}
+END_TEST
+
+/* Whether a bit of `i` is set or not should turn each bit of its place in half
+ * of the cases. */
+START_TEST(random_bits_avalanche)
+{
+    enum { BITS = 20, N = 1 << BITS, TRIALS = 20000 };
+
+    for (unsigned bit = 0; bit < BITS; bit++) {
+        unsigned turned[BITS] = {0};
+
+        for (size_t trial = 0; trial < TRIALS; trial++) {
+            size_t i = trial * 7919 % N;
+            size_t change = dsm_split_random(i, N, trial) ^
+                            dsm_split_random(i ^ (size_t)1 << bit, N, trial);
+
+            for (unsigned k = 0; k < BITS; k++)
+                turned[k] += change >> k & 1;
+        }
+        /* 4.5 standard deviations, for the largest of 400. */
+        for (unsigned k = 0; k < BITS; k++)
+            ck_assert_double_lt(fabs(turned[k] - TRIALS / 2.0),
+                                4.5 * sqrt(TRIALS) / 2);
+    }
 }
 END_TEST
 
@@ -267,13 +342,15 @@ split_suite(void)
     tcase_add_loop_test(tests, indices_cover_all_once, DSM_SPLIT_BLOCK,
                         DSM_SPLIT_RANDOM + 1);
     tcase_add_test(tests, kinds_order_indices_as_documented);
+    tcase_add_loop_test(tests, indices_are_the_single_elements, 0, 10);
     tcase_add_test(tests, random_is_a_permutation);
     tcase_add_test(tests, random_takes_the_largest_n);
     tcase_add_test(tests, random_out_of_range_is_n);
     tcase_add_test(tests, random_is_the_same_everywhere);
     tcase_add_test(tests, random_places_are_uniform);
-    tcase_add_test(tests, random_orders_are_uniform);
-    tcase_add_test(tests, random_neighbours_part);
+    tcase_add_loop_test(tests, random_orders_are_uniform, 0, 7);
+    tcase_add_loop_test(tests, random_neighbours_part, 0, 6);
+    tcase_add_test(tests, random_bits_avalanche);
     suite_add_tcase(suite, tests);
     return suite;
 }

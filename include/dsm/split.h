@@ -38,9 +38,10 @@ DSM_API size_t dsm_split_indices(size_t *indices, size_t n, unsigned parts,
                                  uint64_t seed);
 
 /* Element i of a seeded permutation of 0 .. n-1, computed in O(1) time and
- * memory, i < n; returns n when i >= n.  A Feistel network over the next even
- * power of two, walked until it lands below n (Black and Rogaway 2002, "Ciphers
- * with arbitrary finite domains"). */
+ * memory, i < n; returns n when i >= n.  A Feistel network over the next power
+ * of two, walked until it lands below n (Black and Rogaway 2002, "Ciphers with
+ * arbitrary finite domains").  For many elements in turn dsm_split_indices() is
+ * several times as fast. */
 DSM_API size_t dsm_split_random(size_t i, size_t n, uint64_t seed);
 
 DSM_END_DECLS
