@@ -67,52 +67,59 @@ NAME(fold_complex_sum)(struct dsm__lanes *lanes, const void *items, size_t n)
 
 CLOSE(close_complex_sum, SUM_OF, 2)
 
-static inline void
-NAME(multiply)(REAL *restrict x, const REAL *restrict y)
-{
-    REAL re = x[0] * y[0] - x[1] * y[1];
+/* Lanes of a complex product: all real parts, then all imaginary ones.  Where
+ * they alternate gcc 12 makes fused operations (vfmaddsub), even if it is told
+ * to keep roundings apart. */
+typedef struct {
+    REAL re[NAME(lanes) / 2], im[NAME(lanes) / 2];
+} NAME(complex_lanes);
 
-    x[1] = x[0] * y[1] + x[1] * y[0];
-    x[0] = re;
+static inline void
+NAME(multiply)(REAL *restrict re, REAL *restrict im, REAL x, REAL y)
+{
+    REAL product = *re * x - *im * y;
+
+    *im = *re * y + *im * x;
+    *re = product;
 }
 
 static void
 NAME(open_complex_prod)(struct dsm__lanes *lanes)
 {
-    REAL s[NAME(lanes)];
+    NAME(complex_lanes) s = {{0}, {0}};
 
-    for (size_t k = 0; k < NAME(lanes); k += 2) {
-        s[k] = 1;
-        s[k + 1] = 0;
-    }
-    memcpy(lanes, s, sizeof s);
+    for (size_t k = 0; k < NAME(lanes) / 2; k++)
+        s.re[k] = 1;
+    memcpy(lanes, &s, sizeof s);
 }
 
 static void
 NAME(fold_complex_prod)(struct dsm__lanes *lanes, const void *items, size_t n)
 {
+    NAME(complex_lanes) s;
     const REAL *x = items;
-    REAL *s = (REAL *)lanes->bytes;
 
-    for (; n > 0; x += NAME(lanes)) {
-        size_t some = n < NAME(lanes) / 2 ? n : NAME(lanes) / 2;
-
-        for (size_t k = 0; k < some; k++)
-            NAME(multiply)(s + 2 * k, x + 2 * k);
-        n -= some;
-    }
+    memcpy(&s, lanes, sizeof s);
+    for (; n >= NAME(lanes) / 2; n -= NAME(lanes) / 2, x += NAME(lanes))
+        for (size_t k = 0; k < NAME(lanes) / 2; k++)
+            NAME(multiply)(&s.re[k], &s.im[k], x[2 * k], x[2 * k + 1]);
+    for (size_t k = 0; k < n; k++)
+        NAME(multiply)(&s.re[k], &s.im[k], x[2 * k], x[2 * k + 1]);
+    memcpy(lanes, &s, sizeof s);
 }
 
 static void
 NAME(close_complex_prod)(void *accumulator, const struct dsm__lanes *lanes)
 {
-    REAL s[NAME(lanes)];
+    NAME(complex_lanes) s;
 
-    memcpy(s, lanes, sizeof s);
-    for (size_t half = NAME(lanes) / 2; half >= 2; half /= 2)
-        for (size_t k = 0; k < half; k += 2)
-            NAME(multiply)(s + k, s + half + k);
-    memcpy(accumulator, s, 2 * sizeof *s);
+    memcpy(&s, lanes, sizeof s);
+    for (size_t half = NAME(lanes) / 4; half >= 1; half /= 2)
+        for (size_t k = 0; k < half; k++)
+            NAME(multiply)
+    (&s.re[k], &s.im[k], s.re[k + half], s.im[k + half]);
+    memcpy(accumulator, &s.re[0], sizeof(REAL));
+    memcpy((char *)accumulator + sizeof(REAL), &s.im[0], sizeof(REAL));
 }
 
 #undef FOLD
