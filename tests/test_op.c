@@ -1,5 +1,7 @@
 /* Operators: what each built-in one gives for each type, at the edges and on
  * long rows, which pairs have no meaning, and operators of the user's own. */
+#include "items.h"
+
 #include "array/op.h"
 
 #include <dsm/error.h>
@@ -144,77 +146,12 @@ END_TEST
 
 enum { LONG_ROW = 1003 };
 
-/* A number that is the item's value in 64 bits. */
-static int64_t
-load(dsm_type type, const void *items, size_t i)
-{
-    switch (type) {
-    case DSM_INT8:
-        return ((const int8_t *)items)[i];
-    case DSM_INT16:
-        return ((const int16_t *)items)[i];
-    case DSM_INT32:
-        return ((const int32_t *)items)[i];
-    case DSM_UINT8:
-        return ((const uint8_t *)items)[i];
-    case DSM_UINT16:
-        return ((const uint16_t *)items)[i];
-    case DSM_UINT32:
-        return ((const uint32_t *)items)[i];
-    }
-    return ((const int64_t *)items)[i];
-}
-
-static bool
-less(dsm_type type, int64_t x, int64_t y)
-{
-    return type == DSM_UINT64 ? (uint64_t)x < (uint64_t)y : x < y;
-}
-
-static int64_t
-model(char op, dsm_type type, int64_t x, int64_t y)
-{
-    switch (op) {
-    case '+':
-        return (int64_t)((uint64_t)x + (uint64_t)y);
-    case '*':
-        return (int64_t)((uint64_t)x * (uint64_t)y);
-    case '<':
-        return less(type, x, y) ? x : y;
-    case '>':
-        return less(type, x, y) ? y : x;
-    case '&':
-        return x & y;
-    case '|':
-        return x | y;
-    }
-    return x ^ y;
-}
-
 /* What is left of a number in an item: its low bits. */
 static uint64_t
 cut(dsm_type type, int64_t x)
 {
     return (uint64_t)x & UINT64_MAX >> (64 - 8 * dsm_type_size(type));
 }
-
-static void
-fill(void *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ((unsigned char *)bytes)[i] = (unsigned char)(rand() >> 8);
-}
-
-static const struct {
-    const dsm_op *op;
-    char sign;
-    const char *meaning; /* a '+' for each type that has one, from DSM_BOOL */
-} builtins[] = {
-    {&DSM_SUM, '+', "-++++++++++++"}, {&DSM_PROD, '*', "-++++++++++++"},
-    {&DSM_MIN, '<', "+++++++++++--"}, {&DSM_MAX, '>', "+++++++++++--"},
-    {&DSM_AND, '&', "+++++++++----"}, {&DSM_OR, '|', "+++++++++----"},
-    {&DSM_XOR, '^', "+++++++++----"},
-};
 
 START_TEST(long_rows_of_integers)
 {
@@ -223,32 +160,22 @@ START_TEST(long_rows_of_integers)
     for (dsm_type type = DSM_INT8; type <= DSM_UINT64; type++) {
         bool right_everywhere = true;
 
-        fill(acc, sizeof acc);
-        fill(right, sizeof right);
+        random_bytes(acc, sizeof acc);
+        random_bytes(right, sizeof right);
         memcpy(before, acc, sizeof acc);
         ck_assert_int_eq(combine(builtins[_i].op, type, acc, right, LONG_ROW),
                          0);
         for (size_t i = 0; i < LONG_ROW; i++)
             right_everywhere &=
-                cut(type, load(type, acc, i)) ==
-                cut(type, model(builtins[_i].sign, type, load(type, before, i),
-                                load(type, right, i)));
+                cut(type, load_item(type, acc, i)) ==
+                cut(type, combine_exact(builtins[_i].sign, type,
+                                        load_item(type, before, i),
+                                        load_item(type, right, i)));
         ck_assert_msg(right_everywhere, "%c of %s", builtins[_i].sign,
                       dsm_type_name(type));
     }
 }
 END_TEST
-
-/* The doubles round as the floats do, for which 53 bits are enough. */
-static double
-model_real(char op, double x, double y)
-{
-    if (op == '+')
-        return x + y;
-    if (op == '*')
-        return x * y;
-    return (x < y) == (op == '<') ? x : y;
-}
 
 START_TEST(long_rows_of_reals)
 {
@@ -260,8 +187,8 @@ START_TEST(long_rows_of_reals)
         fright[i] = (float)rand() / 1e6f - 1e3f;
         acc[i] = facc[i] / 3.0;
         right[i] = fright[i] / 3.0;
-        expected[i] = model_real(builtins[_i].sign, acc[i], right[i]);
-        fexpected[i] = (float)model_real(builtins[_i].sign, facc[i], fright[i]);
+        expected[i] = combine_float64(builtins[_i].sign, acc[i], right[i]);
+        fexpected[i] = combine_float32(builtins[_i].sign, facc[i], fright[i]);
     }
     ck_assert_int_eq(
         combine(builtins[_i].op, DSM_FLOAT64, acc, right, LONG_ROW), 0);
@@ -277,7 +204,7 @@ START_TEST(pairs_have_a_meaning_or_none)
     struct dsm__combiner combiner;
 
     for (dsm_type type = DSM_BOOL; type <= DSM_COMPLEX128; type++) {
-        bool meaning = builtins[_i].meaning[type - DSM_BOOL] == '+';
+        bool meaning = builtins[_i].row[type - DSM_BOOL] == '+';
 
         ck_assert_int_eq(dsm__op_combine_for(builtins[_i].op, type, &combiner),
                          meaning ? 0 : -EINVAL);
@@ -407,16 +334,15 @@ op_suite(void)
 {
     Suite *suite = suite_create("op");
     TCase *tests = tcase_create("op");
-    const int builtin_count = sizeof builtins / sizeof *builtins;
 
     tcase_add_test(tests, integers_wrap);
     tcase_add_test(tests, extremes_respect_the_sign);
     tcase_add_test(tests, integers_combine_bitwise_and_bools_logically);
     tcase_add_loop_test(tests, a_nan_wins, 0, 2);
     tcase_add_test(tests, complex_numbers_add_and_multiply);
-    tcase_add_loop_test(tests, long_rows_of_integers, 0, builtin_count);
+    tcase_add_loop_test(tests, long_rows_of_integers, 0, BUILTINS);
     tcase_add_loop_test(tests, long_rows_of_reals, 0, 4);
-    tcase_add_loop_test(tests, pairs_have_a_meaning_or_none, 0, builtin_count);
+    tcase_add_loop_test(tests, pairs_have_a_meaning_or_none, 0, BUILTINS);
     tcase_add_test(tests, sums_of_bools_need_wider_values);
     tcase_add_test(tests, a_copy_is_built_in);
     tcase_add_test(tests, a_built_in_combine_does_no_harm);
