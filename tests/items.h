@@ -171,11 +171,28 @@ COMBINE_REAL(float64, double)
 
 /* ---- Items to try. */
 
+/* SplitMix64; the same numbers in each run. */
+static inline uint64_t
+random_bits(void)
+{
+    static uint64_t state;
+    uint64_t x = state += UINT64_C(0x9e3779b97f4a7c15);
+
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
 static inline void
 random_bytes(void *bytes, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        ((unsigned char *)bytes)[i] = (unsigned char)(rand() >> 8);
+    char *to = bytes;
+
+    for (; n > 0; n -= n < 8 ? n : 8, to += 8) {
+        uint64_t some = random_bits();
+
+        memcpy(to, &some, n < 8 ? n : 8);
+    }
 }
 
 /* Reals are close to 1 or -1, so that their products stay finite; a bool that
@@ -192,11 +209,12 @@ random_items(dsm_type type, void *items, size_t n)
     if (type < DSM_FLOAT32 || type > DSM_COMPLEX128)
         return;
     for (size_t i = 0; i < reals; i++) {
-        double x = 0.999 + 0.002 * rand() / RAND_MAX;
+        uint64_t bits = random_bits();
+        double x = 0.999 + 0.002 * 0x1p-53 * (double)(bits >> 11);
 
         if (is_complex(type))
             x *= 0.7071;
-        if (rand() >> 8 & 1)
+        if (bits & 1)
             x = -x;
         if (type == DSM_FLOAT32 || type == DSM_COMPLEX64)
             ((float *)items)[i] = (float)x;
