@@ -219,12 +219,16 @@ dsm__give_argument(dsm_cluster *cluster, struct dsm__task *task,
     return 0;
 }
 
-void
-dsm__give_op(struct dsm__task *task, const dsm_op *op)
+int
+dsm__give_op(dsm_cluster *cluster, struct dsm__task *task, const dsm_op *op)
 {
-    task->argument = (struct dsm__given){(uintptr_t)op->arg, op->arg_size};
     task->identity = (struct dsm__given){(uintptr_t)op->identity,
                                          op->identity ? op->size : 0};
+    if (op->size > 0)
+        return dsm__give_argument(cluster, task, op->arg, op->arg_size);
+    /* A built-in operator's lies in the library, and so in all processes. */
+    task->argument = (struct dsm__given){(uintptr_t)op->arg, 0};
+    return 0;
 }
 
 dsm_op

@@ -54,9 +54,10 @@ int dsm__collective(dsm_cluster *cluster,
 int dsm__give_argument(dsm_cluster *cluster, struct dsm__task *task,
                        const void *arg, size_t arg_size);
 
-/* Notes an operator's identity and argument in the task; and gives the operator
- * as parts are to use it. */
-void dsm__give_op(struct dsm__task *task, const dsm_op *op);
+/* The same for an operator's identity and argument; and the operator as parts
+ * are to use it. */
+int dsm__give_op(dsm_cluster *cluster, struct dsm__task *task,
+                 const dsm_op *op);
 dsm_op dsm__given_op(const struct dsm__task *task, const dsm_op *op);
 
 static inline const void *

@@ -201,7 +201,9 @@ reduce(dsm_cluster *cluster, const struct dsm__primitive *primitive,
     t.heights = largest(0, t.blocks) + 1;
     t.in = dsm_array_data(in);
     t.other = other ? dsm_array_data(other) : NULL;
-    dsm__give_op(&t.task, op);
+    error = dsm__give_op(cluster, &t.task, op);
+    if (error)
+        return error;
     return dsm__collective(cluster, primitive, &t.task, sizeof t,
                            PLACES(t.heights) * monoid.size, result);
 }

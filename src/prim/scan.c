@@ -218,6 +218,8 @@ dsm_scan(dsm_cluster *cluster, dsm_array *out, const dsm_array *in,
         error = dsm__op_bind(op, dsm_array_type(in), &monoid);
     if (!error)
         error = check(out, in, &monoid, kind);
+    if (!error)
+        error = dsm__give_op(cluster, &t.task, op);
     if (error)
         return error;
     t.type = dsm_array_type(in);
@@ -226,7 +228,6 @@ dsm_scan(dsm_cluster *cluster, dsm_array *out, const dsm_array *in,
     t.blocks = (t.n + t.block - 1) / t.block;
     t.in = dsm_array_data(in);
     t.out = dsm_array_data(out);
-    dsm__give_op(&t.task, op);
     return dsm__collective(cluster, &primitive, &t.task, sizeof t,
                            4 * monoid.size, NULL);
 }
