@@ -59,6 +59,9 @@ place_work(dsm_cluster *cluster, dsm_worker *self, struct dsm__task *task,
         if (!error && self->id > 0)
             error = open_work(&array, cluster, control->workers * task->stride,
                               false);
+        if (error == -ENOENT)
+            error = dsm__fail(DSM_EBROKEN,
+                              "worker 0 found no memory for a workspace");
     }
     if (!error)
         task->work = (char *)dsm_array_data(array) + half * (task->stride / 2);
@@ -171,6 +174,11 @@ dsm__primitive_check(dsm_cluster *cluster, const char *call)
     if (!dsm__identity_ok() || !cluster->member.control)
         return dsm__identity_fail(call);
     self = dsm__cluster_worker_here(cluster);
+    if (!self && cluster->member.role != DSM__CONTROLLER)
+        return dsm__fail(-EPERM,
+                         "%s: only the program that created cluster '%s' may "
+                         "call it, and each of its workers in a region",
+                         call, cluster->member.control->name);
     if (!self || (self->in_region && !self->collective))
         return 0;
     return dsm__fail(-EPERM,

@@ -8,6 +8,7 @@
 
 #include <Random123/philox.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 
 #define PIECE ((size_t)256) /* pairs that are made at a time */
@@ -153,6 +154,9 @@ fill(dsm_cluster *cluster, const struct dsm__primitive *primitive,
                          primitive->name, dsm_array_name(array),
                          dsm_type_name(type));
     t->wide = type == DSM_FLOAT64;
+    if (!t->wide && (fabs(t->a) > FLT_MAX || fabs(t->b) > FLT_MAX))
+        return dsm__fail(-EINVAL, "%s: %g and %g: a float32 ends at %g",
+                         primitive->name, t->a, t->b, (double)FLT_MAX);
     t->n = dsm_array_count(array);
     t->out = dsm_array_data(array);
     return dsm__collective(cluster, primitive, &t->task, sizeof *t, 0, NULL);
@@ -171,7 +175,10 @@ dsm_random_uniform(dsm_cluster *cluster, dsm_array *array, double low,
         return error;
     if (!isfinite(low) || !isfinite(high) || low > high)
         return dsm__fail(
-            -EINVAL, "dsm_random_uniform: no numbers from %g to %g", low, high);
+            -EINVAL,
+            "dsm_random_uniform: %g to %g: both must be finite, and the first "
+            "not above the second",
+            low, high);
     return fill(cluster, &primitive, &t, array);
 }
 
@@ -190,7 +197,7 @@ dsm_random_normal(dsm_cluster *cluster, dsm_array *array, double mean,
     if (!isfinite(mean) || !isfinite(deviation) || deviation < 0)
         return dsm__fail(-EINVAL,
                          "dsm_random_normal: a mean of %g and a deviation of "
-                         "%g",
+                         "%g: both must be finite, and the latter not negative",
                          mean, deviation);
     return fill(cluster, &primitive, &t, array);
 }

@@ -233,5 +233,8 @@ dsm_dot(dsm_cluster *cluster, void *result, size_t result_size,
         return dsm__fail(-EINVAL, "dsm_dot: '%s' has items of %s, '%s' of %s",
                          dsm_array_name(x), dsm_type_name(dsm_array_type(x)),
                          dsm_array_name(y), dsm_type_name(dsm_array_type(y)));
+    if (dsm_array_type(x) >= DSM__NUMBER_TYPES)
+        return dsm__fail(-EINVAL, "dsm_dot: '%s' has items of %s, not numbers",
+                         dsm_array_name(x), dsm_type_name(dsm_array_type(x)));
     return reduce(cluster, &product, result, result_size, x, y, &DSM_SUM);
 }
