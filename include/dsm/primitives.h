@@ -17,7 +17,7 @@
  * are -EINVAL.  Functions and what they point to must be the workers' also:
  * things that were there at dsm_cluster_create, or lie in shared memory.  `arg`
  * is copied if arg_size is not 0, else the pointer itself is passed, as by
- * dsm_cluster_run.
+ * dsm_cluster_run; so is an operator's.
  *
  * All calls are thread-safe as dsm_cluster_run is: a second region at the same
  * time is -EBUSY.  A child that the host forked, a program that attached and a
@@ -138,8 +138,10 @@ DSM_API DSM_CHECKED int dsm_dot(dsm_cluster *cluster, void *result,
  * or normal (by Box and Muller 1958).  Element i depends on (seed, i) and the
  * arguments alone: the generator is the counter-based Philox4x32-10 (Salmon,
  * Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3").
- * 0; -EINVAL: another type, low > high, a negative deviation or an argument
- * that is not finite. */
+ * Normal ones are made with the C library's log and sincos, and may differ in
+ * their last bits with its version and the instructions that it chooses.
+ * 0; -EINVAL: another type, low > high, a negative deviation, or an argument
+ * that is not finite or that the type does not reach. */
 DSM_API DSM_CHECKED int dsm_random_uniform(dsm_cluster *cluster,
                                            dsm_array *array, double low,
                                            double high, uint64_t seed)

@@ -93,17 +93,21 @@ dsm_cluster_print_stats(const dsm_cluster *cluster, FILE *stream)
 
     if (!dsm__identity_ok() || !control)
         return dsm__identity_fail(__func__);
-    fprintf(stream, "%6s %8s %9s %9s %9s %12s %10s %9s %6s\n", "WORKER", "PID",
-            "STATE", "REGIONS", "BUSY s", "BARRIER s", "LOCK s", "IDLE s",
-            "DEATHS");
+    fprintf(stream, "%6s %8s %9s %9s %9s %9s %9s %12s %10s %9s %6s\n", "WORKER",
+            "PID", "STATE", "REGIONS", "CHUNKS", "CHUNK", "BUSY s", "BARRIER s",
+            "LOCK s", "IDLE s", "DEATHS");
     for (unsigned id = 0; id < control->workers; id++) {
         dsm_worker_info info = DSM_WORKER_INFO_INIT;
 
         fill(&info, control, id);
-        fprintf(stream, "%6u %8ld %9s %9llu %9.3f %12.3f %10.3f %9.3f %6llu\n",
+        fprintf(stream,
+                "%6u %8ld %9s %9llu %9llu %9llu %9.3f %12.3f %10.3f %9.3f "
+                "%6llu\n",
                 id, (long)info.pid, state[info.state],
-                (unsigned long long)info.regions, info.busy, info.barrier_wait,
-                info.lock_wait, info.idle, (unsigned long long)info.deaths);
+                (unsigned long long)info.regions,
+                (unsigned long long)info.chunks, (unsigned long long)info.chunk,
+                info.busy, info.barrier_wait, info.lock_wait, info.idle,
+                (unsigned long long)info.deaths);
     }
     return ferror(stream) ? dsm__fail(-EIO, "cannot print the statistics") : 0;
 }
