@@ -43,7 +43,8 @@ dsm__writer_wrote(struct dsm__writer *writer, size_t bytes)
         memcpy(writer->to + from, writer->buffer + from, whole - from);
     writer->to += whole;
     writer->used -= whole;
-    memcpy(writer->buffer, writer->buffer + whole, writer->used);
+    if (writer->used > 0)
+        memcpy(writer->buffer, writer->buffer + whole, writer->used);
 }
 
 void
