@@ -7,67 +7,9 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 srcdir=${srcdir-$here}
 top_builddir=${top_builddir-.}
-examples=$(cd "$top_builddir/examples" && pwd)
 data=${DSM_DATA-$srcdir/../shared/data} # the real matrices
-for program in vecadd asor; do
-    [ -x "$examples/$program" ] || {
-        echo "$examples/$program is missing: build it first"
-        exit 1
-    }
-done
-
-longest=300 # seconds that a run may take before it counts as hanging
-work=$(mktemp -d)
-failures=0
-controller=
-trap '[ -z "$controller" ] || kill "$controller"; rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-
-# ---- Assertions.
-
-fail()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# The pid is in the cluster's name, so leftovers are this run's alone.
-nothing_left()
-{
-    left=$(ls -d "/dev/shm/dsm."*"-$pid" "/dev/shm/dsm."*"-$pid"[-.]* \
-        2>/dev/null || :)
-    [ -z "$left" ] || fail "$ran: left $left"
-}
-
-# CODE PROGRAM ARGUMENT...: runs it; its output is in $work/out and $work/err.
-run()
-{
-    wanted=$1 program=$2
-    shift 2
-    ran="$program $*"
-    code=0
-    timeout "$longest" sh -c 'echo $$ >"$0" && exec "$@"' "$work/pid" \
-        "$examples/$program" "$@" >"$work/out" 2>"$work/err" || code=$?
-    pid=$(cat "$work/pid")
-    nothing_left
-    [ "$code" -eq "$wanted" ] && return
-    fail "$ran: exit code $code, not $wanted"
-    cat "$work/out" "$work/err"
-}
-
-prints()
-{
-    grep -qe "$1" "$work/out" ||
-        fail "$ran: printed '$(cat "$work/out")', not '$1'"
-}
-
-# TEXT: stderr is one line from the program that has it.
-says()
-{
-    [ "$(wc -l <"$work/err")" -eq 1 ] || fail "$ran: not one line of message"
-    grep -q "^$program: " "$work/err" && grep -qF -e "$1" "$work/err" ||
-        fail "$ran: said '$(cat "$work/err")', not '$1'"
-}
+. "$srcdir/tests/examples.sh"
+need vecadd asor
 
 # ARGUMENT...: asor solves it, to 1e-8 unless $tolerance says otherwise.
 solves()
@@ -244,48 +186,13 @@ fi
 
 # ---- A worker dies.
 
-# Pids of the run with this argument, the controller's too.  By way of a file:
-# grep has a command line of its own.
-processes_with()
-{
-    echo "$1" >"$work/mark"
-    grep -lsaF -f "$work/mark" /proc/[0-9]*/cmdline | cut -d / -f 3
-}
-
-# Workers are the children of a process of the run that is not the controller.
-# Prints the pid of one that has computed for 0.1 s.
-busy_worker()
-{
-    others=$(processes_with "$1" | grep -vx "$controller" || :)
-    for candidate in $others; do
-        set -- "$candidate" $(cat "/proc/$candidate/stat" 2>/dev/null)
-        # pid, then stat: its fields 4, parent, and 14, user time in ticks.
-        [ $# -gt 20 ] && [ "${15}" -ge 10 ] || continue
-        echo "$others" | grep -qx "$5" || continue
-        echo "$candidate"
-        return
-    done
-}
-
 for mode in '' --sync; do
     mark=$work/dies$mode.csv # tells this run's processes
     "$examples/asor" -p 2 -e 1e-300 $mode --csv "$mark" --poisson 60x60 \
         >"$work/out" 2>"$work/err" &
     controller=$! pid=$! program=asor ran="asor $mode, whose worker dies"
-    victim=
-    end=$(($(date +%s) + 60))
-    while [ -z "$victim" ] && [ "$(date +%s)" -lt "$end" ]; do
-        victim=$(busy_worker "$mark")
-    done
-    [ -n "$victim" ] || { echo "$ran: no worker was seen"; exit 1; }
-    kill -KILL "$victim"
-    code=0
-    wait "$controller" || code=$?
-    controller=
-    [ $code -eq 1 ] || fail "$ran: exit code $code"
-    says "(pid $victim) died of SIGKILL"
-    nothing_left
-    [ -z "$(processes_with "$mark")" ] || fail "$ran: processes are left"
+    kill_worker "$mark"
+    tells_of_death "$mark"
 done
 
 # ---- Real matrices.
