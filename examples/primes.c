@@ -1,9 +1,8 @@
 /* Counts or lists the primes up to a number; the command line and the report.
  * sieve.c has the sieve, primes_list.c the making of lists.
  *
- * A sieve needs no shared memory for its bits: each worker has some that stay
- * in its cache.  What is shared is what the workers take from and give back:
- * the next segment and the counts.
+ * A sieve needs no shared memory for its bits: each worker has its own, which
+ * stay in its cache.  All that the workers share are their counts.
  */
 #include "primes_list.h"
 #include "sieve.h"
@@ -16,7 +15,6 @@
 #include <limits.h>
 #include <math.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,11 +36,10 @@ typedef struct settings {
     bool list;
 } settings;
 
-/* What the workers of a region share. */
+/* Segments from `begin` on. */
 typedef struct job {
     sieve *sieve;
-    size_t end, chunk; /* segments */
-    _Atomic size_t *next;
+    size_t begin;
     uint64_t *counts; /* one for each worker */
 } job;
 
@@ -57,6 +54,13 @@ clear_line(void)
     if (line_shown)
         fputs("\r\033[K", stderr);
     line_shown = false;
+}
+
+_Noreturn static void
+give_up(void)
+{
+    clear_line();
+    fail("%s", dsm_last_error());
 }
 
 static void
@@ -106,58 +110,41 @@ known_count(uint64_t limit, uint64_t *count)
     return false;
 }
 
-static int
-count_segments(dsm_worker *self, const void *arg, size_t arg_size)
+static void
+count_segments(dsm_worker *self, size_t begin, size_t end, const void *arg)
 {
     const job *j = arg;
-    size_t begin;
 
-    (void)arg_size;
-    while ((begin = atomic_fetch_add_explicit(j->next, j->chunk,
-                                              memory_order_relaxed)) < j->end) {
-        size_t end = j->end - begin < j->chunk ? j->end : begin + j->chunk;
-
-        j->counts[dsm_worker_id(self)] += sieve_count(j->sieve, begin, end);
-    }
-    return 0;
+    j->counts[dsm_worker_id(self)] +=
+        sieve_count(j->sieve, j->begin + begin, j->begin + end);
 }
 
-static void *
-create(dsm_cluster *cluster, const char *name, size_t n)
-{
-    dsm_array *array;
-
-    if (dsm_array_create(&array, cluster, name, DSM_UINT64, DSM_SHAPE(n)) < 0)
-        fail("%s", dsm_last_error());
-    return dsm_array_data(array);
-}
-
-/* In regions that are short enough to show progress in between. */
+/* In loops that are short enough to show progress in between. */
 static uint64_t
 count_primes(dsm_cluster *cluster, sieve *s, uint64_t limit)
 {
-    const uint64_t region = 10000000000;
-    size_t segments = sieve_segments(s), step = region / sieve_span(s);
-    unsigned workers = dsm_cluster_workers(cluster);
-    job j = {.sieve = s,
-             .next = create(cluster, "next", 1),
-             .counts = create(cluster, "counts", workers)};
-    uint64_t count = limit < 2 ? 0 : limit < 3 ? 1 : limit < 5 ? 2 : 3;
+    const uint64_t numbers = 10000000000; /* of a loop */
+    size_t segments = sieve_segments(s), step = numbers / sieve_span(s);
+    dsm_array *counts;
+    job j = {.sieve = s};
+    uint64_t count;
 
-    for (size_t begin = 0; begin < segments; begin = j.end) {
-        j.end = segments - begin < step ? segments : begin + step;
-        j.chunk = (j.end - begin) / (16 * workers) + 1;
-        atomic_store_explicit(j.next, begin, memory_order_relaxed);
-        if (dsm_cluster_run(cluster, count_segments, &j, sizeof j) < 0) {
-            clear_line();
-            fail("%s", dsm_last_error());
-        }
-        show(j.end, segments);
+    if (dsm_array_create(&counts, cluster, "counts", DSM_UINT64,
+                         DSM_SHAPE(dsm_cluster_workers(cluster))) < 0)
+        give_up();
+    j.counts = dsm_array_data(counts);
+    for (; j.begin < segments; j.begin += step) {
+        size_t rest = segments - j.begin, n = rest < step ? rest : step;
+
+        if (dsm_for(cluster, n, DSM_SCHEDULE_DYNAMIC, 0, count_segments, &j,
+                    sizeof j) < 0)
+            give_up();
+        show(j.begin + n, segments);
     }
+    if (dsm_reduce(cluster, &count, sizeof count, counts, &DSM_SUM) < 0)
+        give_up();
     clear_line();
-    for (unsigned w = 0; w < workers; w++)
-        count += j.counts[w];
-    return count;
+    return count + (limit < 2 ? 0 : limit < 3 ? 1 : limit < 5 ? 2 : 3);
 }
 
 static void
@@ -187,7 +174,7 @@ list_primes(dsm_cluster *cluster, sieve *s, uint64_t limit)
     if (status < 0 && ferror(stdout))
         fail("cannot write the list: %s", strerror(-status));
     if (status < 0)
-        fail("%s", dsm_last_error());
+        give_up();
 }
 
 /* Also takes 1e10. */
@@ -251,7 +238,7 @@ main(int argc, char **argv)
     if (!s)
         fail("no memory to sieve up to %" PRIu64, set.limit);
     if (dsm_cluster_create(&cluster, (unsigned)set.workers, NULL) < 0)
-        fail("%s", dsm_last_error());
+        give_up();
     if (set.list)
         list_primes(cluster, s, set.limit);
     else
