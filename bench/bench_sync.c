@@ -264,18 +264,19 @@ static const struct figure figures[] = {
      .count = 100000},
     {.name = OPENMP ", active",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"omp-barrier", 2, "active"},
+     .detail = &(const struct peer_call){"omp-barrier", 2, "active", PEER_SELF},
      .count = 100000,
      .most_ratio = 0.4,
      .most_ratio_separate = 0.8},
     {.name = "pthread barrier, processes",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"pthread-barrier", 2, NULL},
+     .detail = &(const struct peer_call){"pthread-barrier", 2, NULL, PEER_SELF},
      .count = 5000,
      .most_ratio = 1.0 / 50},
     {.name = "pthread barrier, a CPU each",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"pthread-barrier-spread", 2, NULL},
+     .detail = &(const struct peer_call){"pthread-barrier-spread", 2, NULL,
+                                         PEER_SELF},
      .count = 5000,
      .most_ratio = 1.0 / 50},
     {.name = "dsm_barrier, DSM_BARRIER_PTHREAD",
@@ -293,12 +294,12 @@ static const struct figure figures[] = {
      .count = 2000},
     {.name = OPENMP ", default",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"omp-barrier", 4, NULL},
+     .detail = &(const struct peer_call){"omp-barrier", 4, NULL, PEER_SELF},
      .count = 2000,
      .most_ratio = 1.0},
     {.name = "pthread barrier, processes",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"pthread-barrier", 4, NULL},
+     .detail = &(const struct peer_call){"pthread-barrier", 4, NULL, PEER_SELF},
      .count = 2000},
     {.name = "dsm_barrier, DSM_BARRIER_ROBUST",
      .sample = sample_step,
@@ -311,7 +312,7 @@ static const struct figure figures[] = {
      .count = 50000},
     {.name = OPENMP ", active",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"omp-region", 2, "active"},
+     .detail = &(const struct peer_call){"omp-region", 2, "active", PEER_SELF},
      .count = 50000,
      .most_ratio = 1.0},
     {.group = "the same, after 2 ms idle",
@@ -321,11 +322,12 @@ static const struct figure figures[] = {
      .count = 20},
     {.name = OPENMP ", active",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"omp-region-idle", 2, "active"},
+     .detail =
+         &(const struct peer_call){"omp-region-idle", 2, "active", PEER_SELF},
      .count = 20},
     {.name = OPENMP ", default",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"omp-region-idle", 2, NULL},
+     .detail = &(const struct peer_call){"omp-region-idle", 2, NULL, PEER_SELF},
      .count = 20},
     {.group = "empty region of 2 workers",
      .name = "dsm_cluster_run",
@@ -340,11 +342,11 @@ static const struct figure figures[] = {
      .most_ns = 60e3},
     {.name = "fork + waitpid",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"fork", 2, NULL},
+     .detail = &(const struct peer_call){"fork", 2, NULL, PEER_SELF},
      .count = 50},
     {.name = "fork + waitpid, 256 MiB in use",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"fork-heap", 2, NULL},
+     .detail = &(const struct peer_call){"fork-heap", 2, NULL, PEER_SELF},
      .count = 5},
     {.group = "create + destroy a cluster of 2",
      .name = "dsm_cluster_create, _destroy",
@@ -360,11 +362,11 @@ static const struct figure figures[] = {
      .most_ns = 60},
     {.name = "pthread mutex",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"mutex", 1, NULL},
+     .detail = &(const struct peer_call){"mutex", 1, NULL, PEER_SELF},
      .count = 500000},
     {.name = "pthread mutex, shared and robust",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"robust-mutex", 1, NULL},
+     .detail = &(const struct peer_call){"robust-mutex", 1, NULL, PEER_SELF},
      .count = 500000},
     {.group = "lock and unlock, 2 contend",
      .name = "dsm_lock",
@@ -373,7 +375,7 @@ static const struct figure figures[] = {
      .count = 50000},
     {.name = "pthread mutex, shared and robust",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"robust-mutex", 2, NULL},
+     .detail = &(const struct peer_call){"robust-mutex", 2, NULL, PEER_SELF},
      .count = 50000},
     {.group = "push and pop 64 bytes, 1 process",
      .name = "dsm_queue",
@@ -382,7 +384,7 @@ static const struct figure figures[] = {
      .count = 100000},
     {.name = "pipe",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"pipe", 1, NULL},
+     .detail = &(const struct peer_call){"pipe", 1, NULL, PEER_SELF},
      .count = 50000},
     {.group = "1 producer, 1 consumer, per message",
      .name = "dsm_queue",
@@ -391,7 +393,7 @@ static const struct figure figures[] = {
      .count = 50000},
     {.name = "pipe",
      .sample = measure_peer,
-     .detail = &(const struct peer_call){"pipe", 2, NULL},
+     .detail = &(const struct peer_call){"pipe", 2, NULL, PEER_SELF},
      .count = 50000},
     {.group = "split_indices of 1e6, random, 2 workers",
      .name = "dsm_split_indices",
@@ -407,11 +409,14 @@ main(int argc, char **argv)
     struct run run = {.program = "bench_sync",
                       .about = "Measures libdsm's barriers, regions, locks, "
                                "queues and splits beside their peers.",
+                      .about = "Measures libdsm's barriers, regions, locks and "
+                               "queues beside their peers.",
+                      .time_limit_s = 45,
                       .figures = figures,
                       .figure_count = sizeof figures / sizeof *figures};
     int status = 0;
     if (argc > 1 && strcmp(argv[1], "--peer") == 0)
-        return peer_main(argc, argv);
+        return peer_main(argc, argv, measure_sync_peer);
     if (!measure_options(&run, argc, argv, &status))
         return status;
     for (size_t i = 0; i < TEAMS && status == 0; i++)
@@ -421,9 +426,7 @@ main(int argc, char **argv)
     for (size_t i = 0; i < TEAMS; i++)
         dsm_cluster_destroy(teams[i]->cluster);
     if (status == 0)
-        report_table(&run);
-    if (status == 0 && run.json != NULL)
-        status = report_json(&run) < 0;
+        status = report(&run) < 0;
     free(run.samples);
     return status;
 }

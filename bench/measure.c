@@ -2,12 +2,10 @@
 #include "measure.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,10 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Without --rounds, no round begins after TIME_LIMIT_S. */
-enum { ROUNDS = 15, ROUNDS_QUICK = 3, ROUNDS_MAX = 10000, TIME_LIMIT_S = 45 };
-
-extern char **environ;
+enum { ROUNDS = 15, ROUNDS_QUICK = 3, ROUNDS_MAX = 10000 };
 
 double
 measure_now(void)
@@ -226,111 +221,6 @@ other_tasks(void)
     return running - 1;
 }
 
-/* ---- Peers. */
-
-/* This process's environment without what steers an OpenMP runtime, and with
- * the wait policy asked for.  To be freed; the strings are borrowed. */
-static char **
-peer_environment(char *wait_policy)
-{
-    static const char *const steering[] = {"OMP_", "GOMP_", "KMP_"};
-    size_t n = 0, kept = 0;
-    while (environ[n] != NULL)
-        n++;
-    char **environment = calloc(n + 2, sizeof *environment);
-    if (environment == NULL)
-        return NULL;
-    for (size_t i = 0; i < n; i++) {
-        bool steers = false;
-        for (size_t s = 0; s < sizeof steering / sizeof *steering; s++)
-            steers |=
-                strncmp(environ[i], steering[s], strlen(steering[s])) == 0;
-        if (!steers)
-            environment[kept++] = environ[i];
-    }
-    environment[kept] = wait_policy;
-    return environment;
-}
-
-/* Starts the peer with its stdout in *output.  0 or errno. */
-static int
-start_peer(const struct peer_call *call, long count, pid_t *pid, int *output)
-{
-    char parties[16], number[24], policy[48];
-    char program[] = "/proc/self/exe", option[] = "--peer", name[48];
-    snprintf(name, sizeof name, "%s", call->name);
-    snprintf(parties, sizeof parties, "%u", call->parties);
-    snprintf(number, sizeof number, "%ld", count);
-    char *argv[] = {program, option, name, parties, number, NULL};
-    if (call->wait_policy != NULL)
-        snprintf(policy, sizeof policy, "OMP_WAIT_POLICY=%s",
-                 call->wait_policy);
-    char **environment =
-        peer_environment(call->wait_policy != NULL ? policy : NULL);
-    if (environment == NULL)
-        return ENOMEM;
-    int ends[2], error = pipe2(ends, O_CLOEXEC) == 0 ? 0 : errno;
-    if (error == 0) {
-        posix_spawn_file_actions_t actions;
-        posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-        error = posix_spawn(pid, program, &actions, NULL, argv, environment);
-        posix_spawn_file_actions_destroy(&actions);
-        close(ends[1]);
-        if (error != 0)
-            close(ends[0]);
-        *output = ends[0];
-    }
-    free(environment);
-    return error;
-}
-
-/* Reads the one number that a peer prints; NAN if it prints none. */
-static double
-read_number(int fd)
-{
-    char text[64];
-    size_t length = 0;
-    ssize_t got;
-    while (length < sizeof text - 1 &&
-           (got = read(fd, text + length, sizeof text - 1 - length)) != 0) {
-        if (got > 0)
-            length += (size_t)got;
-        else if (errno != EINTR)
-            break;
-    }
-    text[length] = '\0';
-    char *end;
-    double number = strtod(text, &end);
-    return end == text ? NAN : number;
-}
-
-int
-measure_peer(const struct figure *figure, long count, double *ns)
-{
-    const struct peer_call *call = figure->detail;
-    pid_t pid;
-    int output, status = 0;
-    int error = start_peer(call, count, &pid, &output);
-    if (error != 0) {
-        fprintf(stderr, "peer %s: cannot start it: %s\n", call->name,
-                strerror(error));
-        return SAMPLE_FAILED;
-    }
-    *ns = read_number(output);
-    close(output);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == SAMPLE_NOT_AVAILABLE)
-        return SAMPLE_NOT_AVAILABLE;
-    if (status != 0 || isnan(*ns)) {
-        fprintf(stderr, "peer %s failed: wait status %#x\n", call->name,
-                (unsigned)status);
-        return SAMPLE_FAILED;
-    }
-    return SAMPLE_TAKEN;
-}
-
 /* ---- Rounds. */
 
 /* Figures from `first` to the end of its group. */
@@ -390,7 +280,7 @@ measure_rounds(struct run *run)
     bool terminal = isatty(STDERR_FILENO);
     double start = measure_now();
     for (unsigned round = 0; round < run->rounds; round++) {
-        if (run->limited && measure_now() - start > TIME_LIMIT_S) {
+        if (run->limited && measure_now() - start > run->time_limit_s) {
             run->rounds = round;
             break;
         }
@@ -409,17 +299,21 @@ measure_rounds(struct run *run)
 static void
 print_help(const struct run *run)
 {
-    printf("Usage: %s [--rounds N] [--quick] [--json FILE] [--help]\n\n"
+    printf("Usage: %s [--rounds N] [--quick] [--json FILE] "
+           "[--markdown FILE]\n"
+           "       [--tsv FILE] [--help]\n\n"
            "%s\n\n"
-           "  --rounds N   take N samples of each figure (default %d or, with "
-           "--quick, %d,\n"
-           "               less when that takes over %d s)\n"
-           "  --quick      a tenth of the operations in each\n"
-           "  --json FILE  write every sample to FILE too\n"
-           "  --help       print this\n\n"
+           "  --rounds N       take N samples of each figure (default %d or, "
+           "with --quick,\n"
+           "                   %d, less when that takes over %.0f s)\n"
+           "  --quick          a tenth of the operations in each\n"
+           "  --json FILE      write every sample to FILE too\n"
+           "  --markdown FILE  the table\n"
+           "  --tsv FILE       the medians\n"
+           "  --help           print this\n\n"
            "The exit status is 0 whatever the figures are, 1 when a call "
            "failed.\n",
-           run->program, run->about, ROUNDS, ROUNDS_QUICK, TIME_LIMIT_S);
+           run->program, run->about, ROUNDS, ROUNDS_QUICK, run->time_limit_s);
 }
 
 static bool
@@ -442,6 +336,8 @@ measure_options(struct run *run, int argc, char **argv, int *status)
         {"rounds", required_argument, NULL, 'r'},
         {"quick", no_argument, NULL, 'q'},
         {"json", required_argument, NULL, 'j'},
+        {"markdown", required_argument, NULL, 'm'},
+        {"tsv", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0}};
     int option;
@@ -450,6 +346,10 @@ measure_options(struct run *run, int argc, char **argv, int *status)
             run->quick = true;
         } else if (option == 'j') {
             run->json = optarg;
+        } else if (option == 'm') {
+            run->markdown = optarg;
+        } else if (option == 't') {
+            run->tsv = optarg;
         } else if (option == 'h') {
             print_help(run);
             *status = 0;

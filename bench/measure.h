@@ -25,8 +25,9 @@ enum placement {
     PLACEMENTS
 };
 
-/* What a sample function returns.  When it failed it has said so on stderr. */
-enum { SAMPLE_FAILED = -1, SAMPLE_TAKEN = 0, SAMPLE_NOT_AVAILABLE = 1 };
+/* What a sample function returns, and the exit status of a peer.  When it
+ * failed it has said so on stderr. */
+enum { SAMPLE_FAILED = -1, SAMPLE_TAKEN = 0, SAMPLE_NOT_AVAILABLE = 77 };
 
 struct figure {
     const char *group; /* NULL: the one of the figure before */
@@ -35,6 +36,12 @@ struct figure {
     int (*sample)(const struct figure *figure, long count, double *ns);
     const void *detail; /* for the sample function */
     long count;         /* a tenth of it with --quick */
+    size_t size;        /* of what an operation works on; 0: nothing */
+    unsigned parties;   /* for --tsv only */
+    /* What an operation does, for a column of rates: so much in a nanosecond is
+     * one `unit`.  NULL: no rate. */
+    double amount;
+    const char *unit;
     /* Targets, 0 for none.  The figure itself, and the group's first divided
      * by it: at most this, the latter also while the caches are separate. */
     double most_ns;
@@ -54,9 +61,10 @@ struct run {
     const struct figure *figures;
     size_t figure_count;
     unsigned rounds; /* as asked for, then as taken */
-    bool limited;    /* fewer will do when they take too long */
+    bool limited;    /* no round begins after time_limit_s */
+    double time_limit_s;
     bool quick;
-    const char *json;       /* a file name or NULL */
+    const char *json, *markdown, *tsv; /* file names or NULL */
     struct sample *samples; /* figures of round 0, figures of round 1, … */
 };
 
@@ -100,23 +108,10 @@ int measure_loop(int (*call)(void *context), void *context, long count,
 int measure_singly(int (*call)(void *context), void *context, long count,
                    unsigned idle_ms, double *ns);
 
-/* A peer's share of a sample: this program, executed anew as
- *     PROGRAM --peer NAME PARTIES COUNT
- * so that no thread of it outlives the sample, none is there when libdsm forks,
- * and the OpenMP runtime reads its environment for itself. */
-struct peer_call {
-    const char *name;
-    unsigned parties;
-    const char *wait_policy; /* OMP_WAIT_POLICY; NULL: the runtime's default */
-};
-
-/* The sample function of a figure whose detail is a struct peer_call. */
-int measure_peer(const struct figure *figure, long count, double *ns);
-
-/* Prints medians, spreads, placements and targets to stdout. */
-void report_table(const struct run *run);
-
-/* Writes every sample to run->json.  0 or SAMPLE_FAILED. */
-int report_json(const struct run *run);
+/* Prints medians, spreads, placements and targets to stdout, every sample to
+ * run->json, the table to run->markdown, and to run->tsv a line for each figure
+ * and placement: group, name, parties, size, caches, rounds, and of one
+ * operation in nanoseconds the median, least and most.  0 or SAMPLE_FAILED. */
+int report(const struct run *run);
 
 #endif

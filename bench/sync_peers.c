@@ -1,7 +1,6 @@
 /* The peers of bench_sync.  Each runs in a process of its own (measure_peer),
  * which forks or starts its parties itself. */
 #include "sync_peers.h"
-#include "measure.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -16,8 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_BROKEN = 2, PARTIES_MAX = 64, TIME_LIMIT_S = 60 };
-
 #define HEAP_SIZE ((size_t)256 << 20)
 
 /* What the forked parties share. */
@@ -27,7 +24,7 @@ struct meeting {
     _Alignas(64) pthread_mutex_t mutex;
     int pipe[2];
     unsigned parties;
-    struct measure_span spans[PARTIES_MAX];
+    struct measure_span spans[PEER_PARTIES_MAX];
 };
 
 struct peer {
@@ -179,7 +176,7 @@ static int
 fork_region(void *context)
 {
     unsigned parties = *(unsigned *)context;
-    pid_t children[PARTIES_MAX];
+    pid_t children[PEER_PARTIES_MAX];
     int error = 0;
     for (unsigned id = 0; id < parties; id++) {
         children[id] = fork();
@@ -293,25 +290,10 @@ static const struct peer peers[] = {
 };
 
 int
-peer_main(int argc, char **argv)
+measure_sync_peer(const struct peer_work *work, double *ns)
 {
-    if (argc != 5)
-        return EXIT_BROKEN;
-    long parties = strtol(argv[3], NULL, 10), count = strtol(argv[4], NULL, 10);
-    if (parties < 1 || parties > PARTIES_MAX || count < 1)
-        return EXIT_BROKEN;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(TIME_LIMIT_S);
-    for (size_t i = 0; i < sizeof peers / sizeof *peers; i++) {
-        if (strcmp(peers[i].name, argv[2]) != 0)
-            continue;
-        double ns;
-        if (peers[i].measure(&peers[i], (unsigned)parties, count, &ns) != 0) {
-            fprintf(stderr, "peer %s failed: %s\n", argv[2], strerror(errno));
-            return EXIT_BROKEN;
-        }
-        printf("%.6g\n", ns);
-        return 0;
-    }
+    for (size_t i = 0; i < sizeof peers / sizeof *peers; i++)
+        if (strcmp(peers[i].name, work->name) == 0)
+            return peers[i].measure(&peers[i], work->parties, work->count, ns);
     return SAMPLE_NOT_AVAILABLE;
 }

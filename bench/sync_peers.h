@@ -2,6 +2,8 @@
 #ifndef SYNC_PEERS_H
 #define SYNC_PEERS_H
 
+#include "peer.h"
+
 /* The OpenMP that this bench was built with. */
 #if !defined(_OPENMP)
 #define OPENMP "OpenMP"
@@ -18,9 +20,7 @@ enum { MESSAGE_SIZE = 64 };
  * time. */
 enum { IDLE_MS = 2 };
 
-/* Runs `--peer NAME PARTIES COUNT`, prints the time of one operation in
- * nanoseconds and returns the exit status: 0, SAMPLE_NOT_AVAILABLE, or another
- * one with a sentence on stderr. */
-int peer_main(int argc, char **argv);
+/* The measure function of peer_main. */
+int measure_sync_peer(const struct peer_work *work, double *ns);
 
 #endif
