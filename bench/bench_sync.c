@@ -2,6 +2,9 @@
  * OpenMP's, pthreads' and the kernel's.  The table at the end says what is
  * measured; the targets in it are aims and decide nothing about the exit
  * status.
+/* Barriers, regions, locks and queues, beside OpenMP's, MPI's, Python's,
+ * pthreads' and the kernel's.  The table at the end says what is measured; the
+ * targets in it are aims and decide nothing about the exit status.
  *
  * Clusters and their objects are made once and live through all rounds: their
  * processes sleep while a peer is measured. */
@@ -279,6 +282,10 @@ static const struct figure figures[] = {
                                          PEER_SELF},
      .count = 5000,
      .most_ratio = 1.0 / 50},
+    {.name = "MPI_Barrier",
+     .sample = measure_peer,
+     .detail = &(const struct peer_call){"mpi-barrier", 2, NULL, PEER_MPI},
+     .count = 50000},
     {.name = "dsm_barrier, DSM_BARRIER_PTHREAD",
      .sample = sample_step,
      .detail = &(const struct step){&pair, pthread_barrier, 2, false},
@@ -300,6 +307,10 @@ static const struct figure figures[] = {
     {.name = "pthread barrier, processes",
      .sample = measure_peer,
      .detail = &(const struct peer_call){"pthread-barrier", 4, NULL, PEER_SELF},
+     .count = 2000},
+    {.name = "MPI_Barrier",
+     .sample = measure_peer,
+     .detail = &(const struct peer_call){"mpi-barrier", 4, NULL, PEER_MPI},
      .count = 2000},
     {.name = "dsm_barrier, DSM_BARRIER_ROBUST",
      .sample = sample_step,
@@ -348,6 +359,10 @@ static const struct figure figures[] = {
      .sample = measure_peer,
      .detail = &(const struct peer_call){"fork-heap", 2, NULL, PEER_SELF},
      .count = 5},
+    {.name = "multiprocessing Pool.map, 2 items",
+     .sample = measure_peer,
+     .detail = &(const struct peer_call){"pool-region", 2, NULL, PEER_PYTHON},
+     .count = 200},
     {.group = "create + destroy a cluster of 2",
      .name = "dsm_cluster_create, _destroy",
      .sample = sample_create,

@@ -246,6 +246,8 @@ sample_group(struct run *run, size_t first, size_t n, unsigned round)
             return SAMPLE_FAILED;
         if (taken == SAMPLE_NOT_AVAILABLE)
             samples[i].ns = NAN;
+        if (figure->per > 0)
+            samples[i].ns /= figure->per;
     }
     double after = hand_over();
     for (size_t i = 0; i < n; i++) {

@@ -1,5 +1,5 @@
-/* What the benches share: a clock, medians, the placement of the CPUs, peers in
- * processes of their own, and the rounds and reports made of them.
+/* What the benches share: a clock, medians, the placement of the CPUs, and the
+ * rounds and reports made of them.  peer.h has their peers.
  *
  * A bench is a table of figures.  The figures of one group measure the same
  * thing: the first is libdsm's, the others are its peers' (or its own, beside
@@ -42,6 +42,7 @@ struct figure {
      * one `unit`.  NULL: no rate. */
     double amount;
     const char *unit;
+    double per; /* its time is divided by this; 0: it is not */
     /* Targets, 0 for none.  The figure itself, and the group's first divided
      * by it: at most this, the latter also while the caches are separate. */
     double most_ns;

@@ -98,6 +98,7 @@ static void
 compose(struct command *command, const struct peer_call *call, long count,
         size_t size)
 {
+    unsigned parties = call->parties > 0 ? call->parties : measure_cpus();
     locate(call->program, command->program);
     if (call->program == PEER_MPI) {
         /* --allow-run-as-root is for containers, --oversubscribe for more
@@ -106,14 +107,14 @@ compose(struct command *command, const struct peer_call *call, long count,
         append(command, "--allow-run-as-root");
         append(command, "--oversubscribe");
         append(command, "-n");
-        append(command, "%u", call->parties);
+        append(command, "%u", parties);
     } else if (call->program == PEER_PYTHON) {
         append(command, "%s", BENCH_PYTHON);
     }
     append(command, "%s", command->program);
     append(command, "--peer");
     append(command, "%s", call->name);
-    append(command, "%u", call->parties);
+    append(command, "%u", parties);
     append(command, "%ld", count);
     append(command, "%zu", size);
 }

@@ -21,7 +21,7 @@ enum peer_program {
 
 struct peer_call {
     const char *name;
-    unsigned parties;
+    unsigned parties;        /* 0: as many as there are CPUs */
     const char *wait_policy; /* OMP_WAIT_POLICY; NULL: the runtime's default */
     enum peer_program program;
 };

@@ -2,10 +2,12 @@
 time of one operation in nanoseconds (see peer.h)."""
 import multiprocessing
 import os
+import signal
 import sys
 import time
 
 NOT_AVAILABLE = 77
+TIME_LIMIT_S = 60
 
 
 def measure(once, count):
@@ -60,12 +62,9 @@ def identity(x):
     return x
 
 
-def irregular(i):
-    for _ in range(i):
-        pass
-
-
-def pool_operation(name, pool, size):
+def pool_operation(name, pool, parties, size):
+    if name == "pool-region":
+        return lambda: pool.map(identity, range(parties), chunksize=1)
     if name == "pool-map":
         items = [float(i) for i in range(size)]
         return lambda: pool.map(linear, items)
@@ -73,19 +72,18 @@ def pool_operation(name, pool, size):
         return lambda: pool.map(identity, range(size), chunksize=1)
     if name == "pool-empty":
         return lambda: pool.map(identity, range(size))
-    if name == "pool-irregular":
-        return lambda: pool.map(irregular, range(size))
     sys.exit(NOT_AVAILABLE)
 
 
 def main():
     name, parties, count, size = sys.argv[2], *map(int, sys.argv[3:])
+    signal.alarm(TIME_LIMIT_S)
     os.environ["OPENBLAS_NUM_THREADS"] = str(parties)
     if name.startswith("numpy-"):
         print(measure(numpy_operation(name, size), count))
         return
     with multiprocessing.Pool(parties) as pool:
-        print(measure(pool_operation(name, pool, size), count))
+        print(measure(pool_operation(name, pool, parties, size), count))
 
 
 if __name__ == "__main__":

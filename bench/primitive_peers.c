@@ -9,6 +9,7 @@
 #include <string.h>
 
 #ifdef _OPENMP
+#include <Random123/philox.h>
 #include <omp.h>
 #endif
 
@@ -87,10 +88,12 @@ static int
 omp_sum(void *context)
 {
     const struct peer_arrays *a = context;
+    const double *x = a->x;
+    size_t n = a->n;
     double sum = 0;
 #pragma omp parallel for simd reduction(+ : sum) schedule(static)
-    for (size_t i = 0; i < a->n; i++)
-        sum += a->x[i];
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
     sink = sum;
     return 0;
 }
@@ -99,10 +102,12 @@ static int
 omp_dot(void *context)
 {
     const struct peer_arrays *a = context;
+    const double *x = a->x, *y = a->y;
+    size_t n = a->n;
     double sum = 0;
 #pragma omp parallel for simd reduction(+ : sum) schedule(static)
-    for (size_t i = 0; i < a->n; i++)
-        sum += a->x[i] * a->y[i];
+    for (size_t i = 0; i < n; i++)
+        sum += x[i] * y[i];
     sink = sum;
     return 0;
 }
@@ -112,6 +117,22 @@ struct part {
     _Alignas(64) double sum;
     size_t count;
 };
+
+/* The loop that libdsm's limit has, too. */
+static int
+omp_sum_of_shares(void *context)
+{
+    const struct peer_arrays *a = context;
+    double sum = 0;
+#pragma omp parallel reduction(+ : sum)
+    {
+        unsigned id = (unsigned)omp_get_thread_num();
+        size_t begin = peer_share(a, id), end = peer_share(a, id + 1);
+        sum += kernel_sum(a->x + begin, end - begin);
+    }
+    sink = sum;
+    return 0;
+}
 
 /* Each sums its share; then each scans it, from the sum of those before. */
 static int
@@ -241,6 +262,26 @@ omp_copy(void *context)
     return 0;
 }
 
+/* Uniform in [0, 1): a counter gives the bits of two numbers. */
+static int
+omp_random(void *context)
+{
+    const struct peer_arrays *a = context;
+    const philox4x32_key_t key = {{1, 0}};
+    double *y = a->y;
+    size_t pairs = a->n / 2;
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < pairs; i++) {
+        philox4x32_ctr_t counter = {{(uint32_t)i, (uint32_t)(i >> 32), 0, 0}};
+        philox4x32_ctr_t bits = philox4x32(counter, key);
+        for (int k = 0; k < 2; k++) {
+            uint64_t word = (uint64_t)bits.v[2 * k] << 32 | bits.v[2 * k + 1];
+            y[2 * i + (size_t)k] = (double)(word >> 11) * 0x1p-53;
+        }
+    }
+    return 0;
+}
+
 static int
 omp_gemv(void *context)
 {
@@ -323,6 +364,7 @@ static const struct peer peers[] = {
     {"serial-irregular", serial_irregular, 0, NO_ARRAYS},
 #ifdef _OPENMP
     {"omp-sum", omp_sum, 0, VECTORS},
+    {"omp-sum-of-shares", omp_sum_of_shares, 0, VECTORS},
     {"omp-dot", omp_dot, PEER_Y, VECTORS},
     {"omp-scan-two-passes", omp_scan_two_passes, PEER_Y, VECTORS},
     {"omp-scan", omp_scan, PEER_Y, VECTORS},
@@ -331,6 +373,7 @@ static const struct peer peers[] = {
     {"omp-map", omp_map, PEER_Y, VECTORS},
     {"omp-copy", omp_copy, PEER_Y, VECTORS},
     {"omp-copy-streaming", omp_copy_streaming, PEER_Y, VECTORS},
+    {"omp-random", omp_random, PEER_Y, VECTORS},
     {"omp-gemv", omp_gemv, PEER_Y, MATRIX},
     {"omp-empty-dynamic", omp_empty_dynamic, 0, NO_ARRAYS},
     {"omp-empty-dynamic-64", omp_empty_dynamic_64, 0, NO_ARRAYS},
