@@ -210,32 +210,32 @@ enum { LARGE = 100000000, SMALL = 1000000, ORDER = 10000 };
 static const struct topic topics[] = {
     {.name = "the machine, %s float64",
      ROWS(limits),
-     .sizes = {{LARGE, 2}, {SMALL, 200}},
+     .sizes = {{LARGE, 1}, {SMALL, 100}},
      .amount = 8,
      .unit = "GB/s"},
     {.name = "sum of %s float64",
      ROWS(reductions),
-     .sizes = {{LARGE, 2}, {SMALL, 200}},
+     .sizes = {{LARGE, 1}, {SMALL, 100}},
      .amount = 8,
      .unit = "GB/s"},
     {.name = "inner product of %s float64",
      ROWS(products),
-     .sizes = {{LARGE, 2}, {SMALL, 200}},
+     .sizes = {{LARGE, 1}, {SMALL, 100}},
      .amount = 16,
      .unit = "GB/s"},
     {.name = "inclusive scan of %s float64",
      ROWS(scans),
-     .sizes = {{LARGE, 2}, {SMALL, 200}},
+     .sizes = {{LARGE, 1}, {SMALL, 100}},
      .amount = 16,
      .unit = "GB/s"},
     {.name = "filter of %s float64, half are kept",
      ROWS(filters),
-     .sizes = {{LARGE, 2}, {SMALL, 100}},
+     .sizes = {{LARGE, 1}, {SMALL, 100}},
      .amount = 12,
      .unit = "GB/s"},
     {.name = "pack of %s float64 by a mask, half are kept",
      ROWS(packs),
-     .sizes = {{LARGE, 2}, {SMALL, 100}},
+     .sizes = {{LARGE, 1}, {SMALL, 100}},
      .amount = 13,
      .unit = "GB/s"},
     {.name = "uniform random numbers, %s float64",
@@ -245,7 +245,7 @@ static const struct topic topics[] = {
      .unit = "M/s"},
     {.name = "map of 2 x + 1 on %s float64",
      ROWS(maps),
-     .sizes = {{LARGE / 10, 20}},
+     .sizes = {{LARGE / 10, 10}},
      .amount = 16,
      .unit = "GB/s"},
     {.name = "matrix times vector, order %s",
@@ -273,7 +273,7 @@ main(int argc, char **argv)
     struct run run = {.program = "bench_primitives",
                       .about = "Measures libdsm's loops, maps, reductions, "
                                "scans and compaction beside their peers.",
-                      .time_limit_s = 180};
+                      .time_limit_s = 200};
     int status = 0;
     if (argc > 1 && strcmp(argv[1], "--peer") == 0)
         return peer_main(argc, argv, measure_primitive_peer);
@@ -288,5 +288,6 @@ main(int argc, char **argv)
     if (status == 0)
         status = report(&run) < 0;
     free(run.samples);
+    free(run.chosen);
     return status;
 }

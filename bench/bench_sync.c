@@ -443,5 +443,6 @@ main(int argc, char **argv)
     if (status == 0)
         status = report(&run) < 0;
     free(run.samples);
+    free(run.chosen);
     return status;
 }

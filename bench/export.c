@@ -131,9 +131,11 @@ markdown_row(FILE *file, const struct run *run, size_t first, size_t f,
             f == first ? "" : ratio_text(ratio.median).s);
 }
 
+/* Rounds in which the placement moved are left out if there are others. */
 static void
 markdown_group(FILE *file, const struct run *run, size_t first, double *values)
 {
+    enum placement usual = usual_placement(run, first);
     fprintf(file,
             "\n**%s**\n\n"
             "| | caches | n | median | range | rate | ratio |\n"
@@ -144,8 +146,9 @@ markdown_group(FILE *file, const struct run *run, size_t first, double *values)
             fprintf(file, "| %s | not available | | | | | |\n",
                     run->figures[f].name);
         for (int placement = 0; placement < PLACEMENTS; placement++)
-            markdown_row(file, run, first, f, (enum placement)placement,
-                         values);
+            if (placement != PLACEMENT_MOVED || usual == PLACEMENT_MOVED)
+                markdown_row(file, run, first, f, (enum placement)placement,
+                             values);
     }
 }
 

@@ -270,9 +270,35 @@ sample_round(struct run *run, unsigned round)
     return 0;
 }
 
+/* Leaves only the groups wanted. */
+static int
+choose(struct run *run)
+{
+    size_t n, chosen = 0;
+    run->chosen = calloc(run->figure_count, sizeof *run->chosen);
+    if (run->chosen == NULL)
+        return SAMPLE_FAILED;
+    for (size_t first = 0; first < run->figure_count; first += n) {
+        n = group_length(run, first);
+        if (strstr(run->figures[first].group, run->only) == NULL)
+            continue;
+        memcpy(run->chosen + chosen, run->figures + first,
+               n * sizeof *run->chosen);
+        chosen += n;
+    }
+    run->figures = run->chosen;
+    run->figure_count = chosen;
+    if (chosen > 0)
+        return 0;
+    fprintf(stderr, "%s: no group's name has '%s'\n", run->program, run->only);
+    return SAMPLE_FAILED;
+}
+
 int
 measure_rounds(struct run *run)
 {
+    if (run->only != NULL && choose(run) < 0)
+        return SAMPLE_FAILED;
     run->samples =
         calloc(run->figure_count * run->rounds, sizeof *run->samples);
     if (run->samples == NULL) {
@@ -301,14 +327,14 @@ measure_rounds(struct run *run)
 static void
 print_help(const struct run *run)
 {
-    printf("Usage: %s [--rounds N] [--quick] [--json FILE] "
-           "[--markdown FILE]\n"
-           "       [--tsv FILE] [--help]\n\n"
+    printf("Usage: %s [--rounds N] [--quick] [--only TEXT] [--json FILE]\n"
+           "       [--markdown FILE] [--tsv FILE] [--help]\n\n"
            "%s\n\n"
            "  --rounds N       take N samples of each figure (default %d or, "
            "with --quick,\n"
            "                   %d, less when that takes over %.0f s)\n"
            "  --quick          a tenth of the operations in each\n"
+           "  --only TEXT      only groups that have TEXT in their name\n"
            "  --json FILE      write every sample to FILE too\n"
            "  --markdown FILE  the table\n"
            "  --tsv FILE       the medians\n"
@@ -337,6 +363,7 @@ measure_options(struct run *run, int argc, char **argv, int *status)
     static const struct option options[] = {
         {"rounds", required_argument, NULL, 'r'},
         {"quick", no_argument, NULL, 'q'},
+        {"only", required_argument, NULL, 'o'},
         {"json", required_argument, NULL, 'j'},
         {"markdown", required_argument, NULL, 'm'},
         {"tsv", required_argument, NULL, 't'},
@@ -346,6 +373,8 @@ measure_options(struct run *run, int argc, char **argv, int *status)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'q') {
             run->quick = true;
+        } else if (option == 'o') {
+            run->only = optarg;
         } else if (option == 'j') {
             run->json = optarg;
         } else if (option == 'm') {

@@ -65,16 +65,18 @@ struct run {
     bool limited;    /* no round begins after time_limit_s */
     double time_limit_s;
     bool quick;
+    const char *only; /* text in the names of the groups wanted; NULL: all */
     const char *json, *markdown, *tsv; /* file names or NULL */
     struct sample *samples; /* figures of round 0, figures of round 1, … */
+    struct figure *chosen;  /* what figures is then, if `only` */
 };
 
 /* Reads the options into *run.  Returns whether to go on; if not, *status is
  * the program's exit status. */
 bool measure_options(struct run *run, int argc, char **argv, int *status);
 
-/* Takes all samples; run->samples is the caller's to free.  0 or
- * SAMPLE_FAILED. */
+/* Takes all samples, of the groups wanted; run->samples and run->chosen are the
+ * caller's to free.  0 or SAMPLE_FAILED. */
 int measure_rounds(struct run *run);
 
 /* Seconds of the monotonic clock. */

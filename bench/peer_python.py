@@ -46,7 +46,7 @@ def numpy_operation(name, size):
     if name == "numpy-map":
         return lambda: numpy.add(numpy.multiply(x, 2, out=out), 1, out=out)
     mask = x > 0
-    kept = out[:int(mask.sum())]
+    kept = out[:numpy.count_nonzero(mask)]
     if name == "numpy-filter":
         return lambda: numpy.compress(x > 0, x, out=kept)
     if name == "numpy-pack":
