@@ -1,10 +1,7 @@
-/* Barriers, regions, locks, queues and random splits, the first four beside
- * OpenMP's, pthreads' and the kernel's.  The table at the end says what is
+/* Barriers, regions, locks, queues and splits, beside OpenMP's, MPI's,
+ * Python's, pthreads' and the kernel's.  The table at the end says what is
  * measured; the targets in it are aims and decide nothing about the exit
  * status.
-/* Barriers, regions, locks and queues, beside OpenMP's, MPI's, Python's,
- * pthreads' and the kernel's.  The table at the end says what is measured; the
- * targets in it are aims and decide nothing about the exit status.
  *
  * Clusters and their objects are made once and live through all rounds: their
  * processes sleep while a peer is measured. */
@@ -424,8 +421,6 @@ main(int argc, char **argv)
     struct run run = {.program = "bench_sync",
                       .about = "Measures libdsm's barriers, regions, locks, "
                                "queues and splits beside their peers.",
-                      .about = "Measures libdsm's barriers, regions, locks and "
-                               "queues beside their peers.",
                       .time_limit_s = 45,
                       .figures = figures,
                       .figure_count = sizeof figures / sizeof *figures};
