@@ -59,7 +59,7 @@ check_examples()
     done
 }
 
-for name in $(public_names); do
+for name in $(public_names dsm.h dsm/blas.h); do
     [ -e "man/$name.3" ] || wrong "$name has no page man/$name.3"
 done
 
