@@ -1,9 +1,17 @@
 #!/bin/sh
-# The program in README, its first indented block, compiles.
+# The programs in README, its indented blocks that begin with an #include,
+# compile.
 set -eu
 
-awk '/^    #include <dsm.h>/ { inside = 1 }
-     inside && /^[^ ]/ { exit }
-     inside' "$srcdir/README" |
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+awk -v prefix="$work/program" '
+    /^    #include <dsm.h>/ { file = prefix (++count) ".c" }
+    /^[^ ]/ { file = "" }
+    file { print >file }' "$srcdir/README"
+
+for program in "$work"/program*.c; do
     ${CC:-cc} -std=c11 -fsyntax-only -Wall -Wextra -Werror \
-        -I"$srcdir/include" -x c -
+        -I"$srcdir/include" "$program"
+done
