@@ -18,6 +18,7 @@ struct dsm_worker {
     uint32_t region;
     unsigned half;          /* of the scratch, for the next collective call */
     bool in_region;         /* and not in setup or cleanup */
+    bool rested;            /* before this region, so that it was woken */
     const char *collective; /* the primitive it is in, or NULL */
     jmp_buf *failed;        /* controller_works: where dsm_worker_fail goes */
 };

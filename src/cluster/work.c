@@ -26,6 +26,9 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+/* Who waits longer than that has gone to sleep: some tens of microseconds. */
+#define REST_TICKS 50000
+
 /* The worker that this process is, for the exit handler. */
 static dsm_worker *process_self;
 
@@ -186,6 +189,30 @@ judge(dsm_worker *self, int value, bool locked)
         dsm__region_interrupt(control, self->region, DSM__LOST);
 }
 
+/* A worker that was asleep may have been woken on a CPU on which another one
+ * computes: the scheduler would part them after some milliseconds only. */
+static void
+leave_crowd(const dsm_worker *self, uint32_t region)
+{
+    int here = sched_getcpu();
+    bool crowded = false;
+    cpu_set_t busy;
+
+    CPU_ZERO(&busy);
+    for (unsigned w = 0; w < self->count; w++) {
+        struct dsm__worker_slot *slot = dsm__worker_slot(self->control, w);
+        int cpu = atomic_load_explicit(&slot->cpu, memory_order_relaxed);
+
+        if (w == self->id || slot->began != region || cpu < 0 ||
+            cpu >= CPU_SETSIZE)
+            continue;
+        CPU_SET((size_t)cpu, &busy);
+        crowded = crowded || cpu == here;
+    }
+    if (crowded)
+        dsm__cpu_leave(&busy);
+}
+
 bool
 dsm__part_run(dsm_worker *self)
 {
@@ -201,6 +228,12 @@ dsm__part_run(dsm_worker *self)
     self->region = dsm__region_now(self->control);
     self->half = 0;
     self->collective = NULL;
+    if (self->rested) {
+        leave_crowd(self, self->region);
+        self->rested = false;
+    }
+    atomic_store_explicit(&self->slot->cpu, sched_getcpu(),
+                          memory_order_relaxed);
     atomic_store_explicit(&self->slot->began, self->region,
                           memory_order_release);
     if (dsm__region_interrupted(self->control))
@@ -238,7 +271,9 @@ wait_for_region(dsm_worker *self)
         if (dsm__wait(self->control, &epoch->word, began, &epoch->sleeping,
                       DSM__NO_DEADLINE) < 0)
             _exit(1); /* the supervisor is gone */
-    dsm__count(&self->slot->idle, dsm__ticks() - start_ticks);
+    start_ticks = dsm__ticks() - start_ticks;
+    self->rested = start_ticks > REST_TICKS && self->control->yields == 0;
+    dsm__count(&self->slot->idle, start_ticks);
 }
 
 static _Noreturn void

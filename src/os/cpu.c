@@ -54,25 +54,52 @@ cgroup_quota(void)
     return smallest;
 }
 
+static size_t
+cache_size(int name)
+{
+    long size = sysconf(name);
+
+    return size > 0 ? (size_t)size : 0;
+}
+
 size_t
 dsm__cpu_cache(void)
 {
     /* Asked for once: under a hypervisor it takes many microseconds. */
     static _Atomic size_t known;
     size_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
+    size_t second, share;
 
     if (bytes)
         return bytes;
-    for (int level = _SC_LEVEL2_CACHE_SIZE; level <= _SC_LEVEL4_CACHE_SIZE;
-         level += _SC_LEVEL3_CACHE_SIZE - _SC_LEVEL2_CACHE_SIZE) {
-        long size = sysconf(level);
-
-        if (size > 0 && (size_t)size > bytes)
-            bytes = (size_t)size;
-    }
+    second = cache_size(_SC_LEVEL2_CACHE_SIZE);
+    bytes = cache_size(_SC_LEVEL3_CACHE_SIZE);
+    bytes = bytes > second ? bytes : second;
+    /* A virtual machine is told the whole of a cache that it shares with
+     * others.  Real processors have up to four times as much on the third level
+     * as on the second. */
+    share = 4 * second * (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (share > 0 && bytes > share)
+        bytes = share;
     bytes = bytes ? bytes : (size_t)8 << 20;
     atomic_store_explicit(&known, bytes, memory_order_relaxed);
     return bytes;
+}
+
+void
+dsm__cpu_leave(const cpu_set_t *busy)
+{
+    cpu_set_t mine, others;
+
+    if (sched_getaffinity(0, sizeof mine, &mine) < 0)
+        return;
+    CPU_XOR(&others, &mine, busy);
+    CPU_AND(&others, &others, &mine);
+    if (CPU_COUNT(&others) == 0)
+        return;
+    /* The first moves it, the second lets the scheduler choose again. */
+    if (sched_setaffinity(0, sizeof others, &others) == 0)
+        (void)sched_setaffinity(0, sizeof mine, &mine);
 }
 
 unsigned

@@ -17,7 +17,8 @@ dsm__pause(void)
 #endif
 }
 
-/* Bytes of the largest cache: what is larger does not stay there. */
+/* Bytes of the largest cache, as far as this machine has it for itself: what is
+ * larger does not stay there. */
 size_t dsm__cpu_cache(void);
 
 /* CPUs that this process may use: its affinity mask, cut by the CPU quota of
@@ -27,6 +28,10 @@ unsigned dsm__cpu_count(void);
 /* The CPUs that worker `index` of `count` is to be bound to: one core, or with
  * `numa` all of its NUMA node.  False: not to be bound. */
 bool dsm__cpu_set(cpu_set_t *set, unsigned index, unsigned count, bool numa);
+
+/* Moves this thread away from CPUs that others need, if it may use another; the
+ * set of those that it may use stays. */
+void dsm__cpu_leave(const cpu_set_t *busy);
 
 /* Whether there is more than one NUMA node. */
 bool dsm__cpu_numa(void);

@@ -65,6 +65,7 @@ struct dsm__outcome {
 struct dsm__worker_slot {
     /* Written by the worker. */
     _Alignas(DSM__LINE) _Atomic uint32_t began; /* the region it began last */
+    _Atomic int32_t cpu;                        /* where it began it */
     _Atomic uint32_t state;                     /* dsm_worker_state */
     _Atomic uint64_t seen;                      /* map generation */
     _Atomic uint64_t regions, busy, idle;       /* ticks; dsm__count */
