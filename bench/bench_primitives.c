@@ -59,10 +59,10 @@ static struct team working = {.controller_works = true};
     }
 
 static const struct figure limits[] = {
-    LIMIT("read (sum)", limit_read),
-    LIMIT("copy", limit_copy),
-    LIMIT("copy, streaming stores", limit_copy_streaming),
-    LIMIT("write, streaming stores", limit_write_streaming),
+    LIMIT("limit: read (sum)", limit_read),
+    LIMIT("limit: copy", limit_copy),
+    LIMIT("limit: copy, streaming stores", limit_copy_streaming),
+    LIMIT("limit: write, streaming stores", limit_write_streaming),
     PEER("read, private large pages", "omp-sum-of-shares", PEER_SELF),
     PEER("copy, private large pages", "omp-copy", PEER_SELF),
     PEER("the same, streaming stores", "omp-copy-streaming", PEER_SELF),
@@ -168,22 +168,25 @@ static const struct figure vectors[] = {
     PEER("OpenBLAS dgemv", "blas-gemv", PEER_BLAS),
 };
 
-static const struct figure loops[] = {
+static const struct figure single_items[] = {
     CALL("dsm_for, DYNAMIC, chunk 1", call_empty_dynamic),
-    CALL("dsm_for, DYNAMIC, chunk 64", call_empty_dynamic_64),
     CALL("dsm_for, STEAL, chunk 1", call_empty_steal),
-    CALL("dsm_for, AUTO", call_empty_auto),
-    CALL("dsm_for, STATIC", call_empty_static),
     PEER("OpenMP dynamic, 1", "omp-empty-dynamic", PEER_SELF),
-    PEER("OpenMP dynamic, 64", "omp-empty-dynamic-64", PEER_SELF),
-    PEER("OpenMP static", "omp-empty-static", PEER_SELF),
     PEER("TBB parallel_for, grain 1", "tbb-empty-1", PEER_TBB),
-    PEER("TBB parallel_for, auto", "tbb-empty-auto", PEER_TBB),
     {.name = "Pool.map, chunk 1, of 10^4",
      .sample = measure_peer,
      .detail = &(const struct peer_call){"pool-empty-1", 0, NULL, PEER_PYTHON},
      .size = 10000,
      .count = 1},
+};
+
+static const struct figure chunks[] = {
+    CALL("dsm_for, AUTO", call_empty_auto),
+    CALL("dsm_for, STATIC", call_empty_static),
+    CALL("dsm_for, DYNAMIC, chunk 64", call_empty_dynamic_64),
+    PEER("OpenMP static", "omp-empty-static", PEER_SELF),
+    PEER("OpenMP dynamic, 64", "omp-empty-dynamic-64", PEER_SELF),
+    PEER("TBB parallel_for, auto", "tbb-empty-auto", PEER_TBB),
     {.name = "Pool.map, of 10^5",
      .sample = measure_peer,
      .detail = &(const struct peer_call){"pool-empty", 0, NULL, PEER_PYTHON},
@@ -255,9 +258,15 @@ static const struct topic topics[] = {
      .unit = "GB/s",
      .squared = true,
      .fixed = true},
-    {.name = "loop of %s empty items, per item",
-     ROWS(loops),
+    {.name = "loop of %s empty items one by one, per item",
+     ROWS(single_items),
      .sizes = {{SMALL, 5}},
+     .amount = 1e3,
+     .unit = "M/s",
+     .each = true},
+    {.name = "loop of %s empty items in chunks, per item",
+     ROWS(chunks),
+     .sizes = {{SMALL, 20}},
      .amount = 1e3,
      .unit = "M/s",
      .each = true},

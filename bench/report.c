@@ -110,6 +110,23 @@ print_target(double value, double limit, struct text shown,
         printf("  <= %s: %s", shown.s, value <= limit ? "met" : "NOT met");
 }
 
+struct label {
+    char s[64];
+};
+
+/* Sweeps have figures that differ by the parties alone. */
+static struct label
+label(const struct figure *figure)
+{
+    struct label text;
+    if (figure->parties > 0)
+        snprintf(text.s, sizeof text.s, "%s, of %u", figure->name,
+                 figure->parties);
+    else
+        snprintf(text.s, sizeof text.s, "%s", figure->name);
+    return text;
+}
+
 static bool
 has_rates(const struct run *run)
 {
@@ -127,7 +144,7 @@ print_figure(const struct run *run, size_t first, size_t f,
     struct spread time = figure_spread(run, f, placement, values);
     if (time.n == 0)
         return;
-    printf("  %-33s %-8s %4zu %10s %10s .. %-10s", figure->name,
+    printf("  %-33s %-8s %4zu %10s %10s .. %-10s", label(figure).s,
            placement_names[placement], time.n, time_text(time.median).s,
            time_text(time.min).s, time_text(time.max).s);
     if (has_rates(run))
@@ -176,6 +193,15 @@ mean_others(const struct run *run)
 }
 
 static void
+print_group(const struct figure *first)
+{
+    if (first->parties > 0 && first->size > 0)
+        printf("%s: %zu items\n", first->group, first->size);
+    else
+        printf("%s\n", first->group);
+}
+
+static void
 print_table(const struct run *run, double *values)
 {
     double others = mean_others(run);
@@ -189,7 +215,7 @@ print_table(const struct run *run, double *values)
     for (size_t f = 0; f < run->figure_count; f++) {
         if (run->figures[f].group != NULL) {
             first = f;
-            printf("%s\n", run->figures[f].group);
+            print_group(&run->figures[f]);
         }
         print_placements(run, first, f, values);
     }
