@@ -40,6 +40,8 @@ cluster_of(int i)
 
     options.name = test_name();
     options.controller_works = i >= 5;
+    /* Every other one streams whatever it can. */
+    dsm__writer_limit = i % 2 ? 1 : 0;
     ck_dsm(dsm_cluster_create(&cluster, (unsigned)(i % 5 + 1), &options));
     ck_dsm(dsm_array_create(&results, cluster, "results", DSM_UINT8,
                             DSM_SHAPE(5, RESULT_ROOM)));
@@ -62,6 +64,33 @@ random_array(dsm_cluster *cluster, const char *name, dsm_type type, size_t n)
 
     random_items(type, dsm_array_data(array), n);
     return array;
+}
+
+/* The bytes of an output and of what lies around it. */
+#define ISLAND 0x5a
+
+static inline void
+clear_array(dsm_array *array)
+{
+    memset(dsm_array_data(array), ISLAND,
+           dsm_array_count(array) * dsm_array_item_size(array));
+}
+
+/* Asserts that nothing of `array` was written but the first `n` items of the
+ * view. */
+static inline void
+ck_kept(const dsm_array *array, const dsm_array *view, size_t n)
+{
+    const char *begin = dsm_array_data(array), *used = dsm_array_data(view);
+    size_t size = dsm_array_item_size(array);
+    const char *end = begin + dsm_array_count(array) * size;
+    bool kept = true;
+
+    for (const char *at = begin; at < used; at++)
+        kept &= *at == ISLAND;
+    for (const char *at = used + n * size; at < end; at++)
+        kept &= *at == ISLAND;
+    ck_assert_msg(kept, "something around the output was written");
 }
 
 static inline dsm_array *

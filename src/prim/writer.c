@@ -6,9 +6,17 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef DSM_TESTING
+size_t dsm__writer_limit;
+#endif
+
 bool
 dsm__writer_streams(size_t bytes)
 {
+#ifdef DSM_TESTING
+    if (dsm__writer_limit)
+        return bytes > dsm__writer_limit;
+#endif
     return bytes > dsm__cpu_cache();
 }
 

@@ -44,4 +44,10 @@ void dsm__writer_end(struct dsm__writer *writer);
 /* Whether an output of so many bytes is better streamed. */
 bool dsm__writer_streams(size_t bytes);
 
+#ifdef DSM_TESTING
+/* A test's own limit instead of the largest cache, if it is not 0; set before
+ * the cluster is created. */
+extern size_t dsm__writer_limit;
+#endif
+
 #endif
