@@ -257,7 +257,7 @@ dsm__check_apart(const char *call, const dsm_array *out, const dsm_array *in,
     size_t out_bytes = dsm_array_count(out) * dsm_array_item_size(out);
     size_t in_bytes = dsm_array_count(in) * dsm_array_item_size(in);
 
-    if (o >= i + in_bytes || i >= o + out_bytes)
+    if (!out_bytes || !in_bytes || o >= i + in_bytes || i >= o + out_bytes)
         return 0;
     if (same && o == i && dsm_array_item_size(out) == dsm_array_item_size(in))
         return 0;

@@ -163,7 +163,7 @@ pack_part(dsm_worker *self, const struct dsm__task *task)
         dsm__relay_give(&p.relay, b, &behind);
         if (b == t->blocks - 1)
             *total = behind;
-        fits = behind <= t->room;
+        fits = t->out && behind <= t->room;
         populate(&p, b + self->count, to, fits ? count : 0);
         if (!fits || !p.kernel)
             pack_carefully(t, to, t->in + b * t->block * t->size,
