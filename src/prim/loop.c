@@ -12,6 +12,7 @@
 #include "os/cpu.h"
 #include "prim/collective.h"
 
+#include <dsm/error.h>
 #include <dsm/primitives.h>
 
 #include <errno.h>
@@ -24,7 +25,7 @@
 struct loop_task {
     struct dsm__task task;
     dsm_body body;
-    size_t n, chunk, unit; /* a unit of a share, in items */
+    size_t n, chunk, unit; /* a unit of a share, in items: a chunk (STEAL) */
     dsm_schedule schedule;
 };
 
@@ -291,7 +292,8 @@ loop_part(dsm_worker *self, const struct dsm__task *task)
         &self->slot->chunk,
         t->schedule == DSM_SCHEDULE_AUTO || !t->chunk ? loop.take : t->chunk,
         memory_order_relaxed);
-    return 0;
+    return goes_on(&loop) ? 0
+                          : dsm__fail(DSM_EBROKEN, "the loop was interrupted");
 }
 
 /* What a chunk of 0 stands for. */
@@ -322,12 +324,19 @@ dsm_for(dsm_cluster *cluster, size_t n, dsm_schedule schedule, size_t chunk,
     if (schedule < DSM_SCHEDULE_AUTO || schedule > DSM_SCHEDULE_STEAL)
         return dsm__fail(-EINVAL, "dsm_for: there is no schedule %d",
                          (int)schedule);
-    if (n > SIZE_MAX / 4)
+    /* So that no counter and no worker's next chunk runs over. */
+    if (n > SIZE_MAX / 4 / DSM_WORKERS_MAX)
         return dsm__fail(-EINVAL, "dsm_for: %zu items are too many", n);
     t.chunk = chunk < n ? chunk : n;
     if (chunk == 0)
         t.chunk = default_chunk(schedule, n, cluster->member.control->workers);
+    else if (schedule == DSM_SCHEDULE_AUTO)
+        t.schedule = DSM_SCHEDULE_STEAL;
     /* So that 32 bits count the units. */
     t.unit = n / ((size_t)1 << 31) + 1;
+    if (t.schedule == DSM_SCHEDULE_STEAL) {
+        t.chunk = t.chunk > t.unit ? t.chunk : t.unit;
+        t.unit = t.chunk;
+    }
     return dsm__collective(cluster, &primitive, &t.task, sizeof t, 0, NULL);
 }
