@@ -65,6 +65,8 @@ between_floats(double low, double high, double u)
 {
     float x = (float)between(low, high, u);
 
+    if (x < low)
+        x = nextafterf(x, INFINITY);
     return x >= high && low < high ? nextafterf((float)high, (float)low) : x;
 }
 
