@@ -35,6 +35,26 @@ open_work(dsm_array **array, dsm_cluster *cluster, size_t bytes, bool create)
                             : error;
 }
 
+/* In a region worker 0 makes what is missing, and tells the others by its
+ * scratch whether it could. */
+static int
+open_work_together(dsm_array **array, dsm_worker *self, size_t bytes)
+{
+    int *told = dsm__scratch(self->control, 0, self->half);
+    int error = 0, broken;
+
+    if (self->id == 0)
+        *told = error = open_work(array, self->cluster, bytes, true);
+    broken = dsm_worker_barrier(self);
+    if (broken || error)
+        return error ? error : broken;
+    if (*told)
+        return dsm__fail(*told,
+                         "worker 0 could not make %zu bytes of workspace: %s",
+                         bytes, dsm_strerror(*told));
+    return self->id == 0 ? 0 : open_work(array, self->cluster, bytes, false);
+}
+
 static int
 place_work(dsm_cluster *cluster, dsm_worker *self, struct dsm__task *task,
            size_t work)
@@ -42,29 +62,21 @@ place_work(dsm_cluster *cluster, dsm_worker *self, struct dsm__task *task,
     struct dsm__control *control = cluster->member.control;
     unsigned half = self ? self->half : 0;
     dsm_array *array;
-    int error = 0;
+    size_t bytes;
+    int error;
 
     task->stride = DSM__SCRATCH;
     task->work = dsm__scratch(control, 0, half);
     if (work <= DSM__SCRATCH / 2)
         return 0;
     task->stride = 2 * ALIGN(work);
-    if (!self || self->id == 0)
-        error =
-            open_work(&array, cluster, control->workers * task->stride, true);
-    if (self) {
-        int broken = dsm_worker_barrier(self);
-
-        error = error ? error : broken;
-        if (!error && self->id > 0)
-            error = open_work(&array, cluster, control->workers * task->stride,
-                              false);
-        if (error == -ENOENT)
-            error = dsm__fail(DSM_EBROKEN,
-                              "worker 0 found no memory for a workspace");
-    }
+    bytes = control->workers * task->stride;
+    error = self ? open_work_together(&array, self, bytes)
+                 : open_work(&array, cluster, bytes, true);
     if (!error)
         task->work = (char *)dsm_array_data(array) + half * (task->stride / 2);
+    else if (self)
+        self->half ^= 1; /* the others may not have read yet */
     return error;
 }
 
@@ -174,13 +186,14 @@ dsm__primitive_check(dsm_cluster *cluster, const char *call)
     if (!dsm__identity_ok() || !cluster->member.control)
         return dsm__identity_fail(call);
     self = dsm__cluster_worker_here(cluster);
-    if (!self && cluster->member.role != DSM__CONTROLLER)
+    if (self ? self->in_region && !self->collective
+             : cluster->member.role == DSM__CONTROLLER)
+        return 0;
+    if (!self)
         return dsm__fail(-EPERM,
                          "%s: only the program that created cluster '%s' may "
-                         "call it, and each of its workers in a region",
+                         "call it, and its workers from their parts of regions",
                          call, cluster->member.control->name);
-    if (!self || (self->in_region && !self->collective))
-        return 0;
     return dsm__fail(-EPERM,
                      "%s: a worker may call it in its part of a region, not in "
                      "setup, cleanup, or the function of another primitive",
