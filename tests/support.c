@@ -262,3 +262,10 @@ test_tmpfs(unsigned megabytes)
     snprintf(options, sizeof options, "size=%um,mode=0700", megabytes);
     return mount("tmpfs", path, "tmpfs", 0, options) < 0 ? NULL : path;
 }
+
+void
+test_tmpfs_end(const char *path)
+{
+    umount(path);
+    rmdir(path);
+}

@@ -82,5 +82,6 @@ bool test_sanitized(void);
 /* Path of a directory of the test's own on a tmpfs of `megabytes`, mounted in a
  * mount namespace of this process's own; NULL where that cannot be had. */
 const char *test_tmpfs(unsigned megabytes);
+void test_tmpfs_end(const char *path);
 
 #endif

@@ -419,14 +419,6 @@ START_TEST(a_directory_is_not_replaced)
 }
 END_TEST
 
-/* Ends what test_tmpfs began. */
-static void
-remove_tmpfs(const char *path)
-{
-    umount(path);
-    rmdir(path);
-}
-
 START_TEST(a_full_disk_keeps_the_file_of_before)
 {
     const char *small = test_tmpfs(1);
@@ -448,7 +440,7 @@ START_TEST(a_full_disk_keeps_the_file_of_before)
     ck_dsm(dsm_array_load(&loaded, cluster, "B", path));
     check_equal(fits, loaded);
     dsm_cluster_destroy(cluster);
-    remove_tmpfs(small);
+    test_tmpfs_end(small);
 }
 END_TEST
 
@@ -468,7 +460,7 @@ START_TEST(a_read_only_place_is_told)
     ck_dsm_error(dsm_array_save(array, path), -EROFS, path);
     ck_assert_int_eq(files_in(place), 0);
     dsm_cluster_destroy(cluster);
-    remove_tmpfs(place);
+    test_tmpfs_end(place);
 }
 END_TEST
 
