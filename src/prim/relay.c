@@ -28,8 +28,9 @@ dsm__relay_open(struct dsm__relay *relay, dsm_worker *self, size_t size,
                 char *large, size_t stride)
 {
     *relay = (struct dsm__relay){self, size, large, stride};
-    /* The barrier orders it. */
+    /* The barrier orders both.  Who was killed asleep is forgotten. */
     atomic_store_explicit(&self->slot->relay.word, 0, memory_order_relaxed);
+    atomic_store_explicit(&self->slot->relay.sleeping, 0, memory_order_relaxed);
     return dsm_worker_barrier(self);
 }
 
