@@ -32,7 +32,7 @@ struct dsm__lanes {
     _Alignas(64) char bytes[256];
 };
 
-/* Reduction of a block: open, fold pieces of whole multiples of 256 items (the
+/* Reduction of a block: open, fold pieces of whole multiples of 64 items (the
  * last may be any), close into an accumulator. */
 struct dsm__fold {
     dsm_type accumulator; /* DSM_ANY: the operator has no meaning */
@@ -43,7 +43,7 @@ struct dsm__fold {
 
 /* out[i] = *carry ∘ in[0] ∘ … ∘ in[i], or in[i-1] in the exclusive one; *carry
  * moves on behind in[n-1].  A block may be scanned in pieces of whole multiples
- * of 256 items.  out may be in. */
+ * of 64 items.  out may be in. */
 struct dsm__scan {
     void (*inclusive)(void *out, const void *in, size_t n, void *carry);
     void (*exclusive)(void *out, const void *in, size_t n, void *carry);
