@@ -238,7 +238,7 @@ static void
 define_fold(char sign, dsm_type type, const void *items, size_t n, void *result)
 {
     dsm_type wide = accumulator_of(sign, type);
-    int64_t x = identity_exact(sign, wide);
+    int64_t x;
 
     if (type == DSM_FLOAT32)
         fold_float32(sign, items, n, result);
@@ -250,6 +250,7 @@ define_fold(char sign, dsm_type type, const void *items, size_t n, void *result)
         fold_complex_float64(sign, items, n, result);
     if (!is_exact(type))
         return;
+    x = identity_exact(sign, wide);
     for (size_t i = 0; i < n; i++)
         x = combine_exact(sign, type, x, load_item(type, items, i));
     store_item(wide, result, 0, x);

@@ -7,7 +7,7 @@ static void
 make_marks(uint8_t *keep, size_t n, int density)
 {
     for (size_t i = 0; i < n; i++)
-        keep[i] = rand() % 100 < density ? (uint8_t)(1 << rand() % 8) : 0;
+        keep[i] = (uint8_t)((rand() % 100 < density) << rand() % 8);
 }
 
 static const int densities[] = {0, 3, 50, 97, 100};

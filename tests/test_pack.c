@@ -84,7 +84,7 @@ make_input(struct input *input, dsm_cluster *cluster, dsm_type type, size_t n,
         const char *item = input->sieve->in + i * input->size;
 
         /* What is not 0 counts as true. */
-        marks[i] = stays(item, input->sieve) ? (uint8_t)(1 << i % 8) : 0;
+        marks[i] = (uint8_t)(stays(item, input->sieve) << i % 8);
         if (marks[i])
             memcpy(input->wanted + input->count++ * input->size, item,
                    input->size);
