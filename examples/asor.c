@@ -54,6 +54,8 @@ typedef struct run {
     double error;
     uint64_t least, most;        /* sweeps of a worker */
     double compute, check, sync; /* means over the workers */
+    double per_sweep;            /* seconds, also a mean */
+    double reading;              /* the matrix once; 0: not measured */
 } run;
 
 /* Whether a progress line stands on the terminal. */
@@ -218,6 +220,7 @@ summarize(run *r)
         r->least = sweeps < r->least ? sweeps : r->least;
         r->most = sweeps > r->most ? sweeps : r->most;
         r->compute += p->compute / r->workers;
+        r->per_sweep += p->compute / (double)sweeps / r->workers;
         r->check += p->check / r->workers;
         r->sync += p->sync / r->workers;
     }
@@ -233,10 +236,14 @@ report(const run *r)
         printf("%6u %11" PRIu64 " %10.3f %10.3f %10.3f\n", w,
                progress_sweeps(p), p->compute, p->check, p->sync);
     }
-    printf("total time %.3f s; the observer's checks: %u in %.3f s\n"
-           "true residual %.2e, error %.2e, omega %g\n",
+    printf("total time %.4f s; the observer's checks: %u in %.4f s\n"
+           "a sweep takes %.3g ms",
            r->result.seconds, r->result.checks, r->result.check,
-           r->result.residual, r->error, r->result.omega);
+           1e3 * r->per_sweep);
+    if (r->reading > 0)
+        printf(", reading the matrix once %.3g ms", 1e3 * r->reading);
+    printf("\ntrue residual %.2e, error %.2e, omega %g\n", r->result.residual,
+           r->error, r->result.omega);
 }
 
 /* A row of the table; NULL: its head.  `first` is the run with one worker. */
@@ -298,7 +305,9 @@ solve(run *r, unsigned workers, const settings *set, const matrix *m)
         fail("%s", dsm_last_error());
     create_system(&s, cluster, set, m);
     *r = (run){.workers = dsm_cluster_workers(cluster)};
-    status = asor_solve(&r->result, cluster, &s, &set->solver);
+    status = s.dense ? linear_system_read_time(&s, cluster, &r->reading) : 0;
+    if (status >= 0)
+        status = asor_solve(&r->result, cluster, &s, &set->solver);
     clear_line();
     if (status < 0)
         fail("%s", dsm_last_error());

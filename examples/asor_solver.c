@@ -18,21 +18,26 @@ typedef struct relaxation {
     double *copy; /* of x, the observer's */
 } relaxation;
 
-/* One sweep over the rows; returns the residual that it met.  With full rows,
- * BLAS reads a copy of x that is renewed every few rows: it must not read what
- * others write, and atomic loads would cost several times as much. */
+/* One sweep over the worker's rows, which a cancellation may cut short; returns
+ * the residual that it met.  With full rows, BLAS reads a copy of x that is
+ * renewed every few rows: it must not read what others write, and atomic loads
+ * would cost several times as much. */
 static double
-sweep(const relaxation *job, dsm_range rows, double *copy)
+sweep(dsm_worker *self, const relaxation *job, double *copy)
 {
-    enum { ROWS_PER_COPY = 32 };
+    enum { ROWS_PER_COPY = 64 };
     const linear_system *s = &job->system;
+    dsm_range rows = dsm_worker_range(self, s->n);
     double sum = 0;
 
     for (size_t i = rows.begin; i < rows.end; i++) {
         double r, x = atomic_load_explicit(&s->x[i], memory_order_relaxed);
 
-        if (copy && (i - rows.begin) % ROWS_PER_COPY == 0)
+        if (copy && (i - rows.begin) % ROWS_PER_COPY == 0) {
+            if (dsm_worker_cancelled(self))
+                break;
             linear_system_copy(s, copy);
+        }
         r = s->b[i] - (copy ? linear_system_row(s, i, copy)
                             : linear_system_row_now(s, i));
         x += job->options.omega * s->inverse[i] * r;
@@ -55,17 +60,22 @@ relax(dsm_worker *self, const void *arg, size_t arg_size)
     progress *me = &job->board[dsm_worker_id(self)];
     double *copy = s->dense ? malloc(s->n * sizeof *copy) : NULL;
     unsigned busy = 0;
+    double met = 0; /* of the residual, by a sweep */
 
     (void)arg_size;
     if (s->dense && !copy)
         dsm_worker_fail(self, -ENOMEM, "no memory for a copy of x");
     progress_clock(me, NULL);
-    for (uint64_t done = progress_sweeps(me);
-         done < job->options.max_sweeps && !dsm_worker_cancelled(self);) {
-        double residual = sweep(job, dsm_worker_range(self, s->n), copy);
+    for (uint64_t done = progress_sweeps(me); done < job->options.max_sweeps;) {
+        double before = met, left;
 
+        met = sweep(self, job, copy);
+        if (dsm_worker_cancelled(self))
+            break;
         progress_clock(me, &me->compute);
-        progress_tell(me, ++done, residual, residual <= enough);
+        /* What it leaves should be less in the same ratio. */
+        left = met * fmin(1, met / before);
+        progress_tell(me, ++done, met, left <= enough);
         progress_clock(me, &me->check);
         if (job->options.synchronous)
             dsm_worker_barrier(self); /* when it breaks, we are cancelled too */
@@ -100,7 +110,7 @@ observe(dsm_cluster *cluster, const relaxation *job, asor_result *result)
     double pause = 1e-4;
     int status;
 
-    for (;; pause = fmin(1.25 * pause, 5e-3)) {
+    for (;; pause = fmin(1.05 * pause, 5e-3)) {
         progress_view seen;
 
         sleep_seconds(pause);
@@ -132,8 +142,8 @@ asor_solve(asor_result *result, dsm_cluster *cluster, const linear_system *s,
            const asor_options *options)
 {
     relaxation job = {.system = *s, .options = *options};
-    double began = seconds_now();
     int status = progress_create(&job.board, cluster);
+    double began;
 
     *result = (asor_result){0};
     if (status >= 0)
@@ -142,6 +152,7 @@ asor_solve(asor_result *result, dsm_cluster *cluster, const linear_system *s,
     if (status < 0)
         return status;
     job.copy = dsm_array_data(result->solution);
+    began = seconds_now();
     for (double *omega = &job.options.omega;;) {
         status = dsm_cluster_start(cluster, relax, &job, sizeof job);
         if (status >= 0)

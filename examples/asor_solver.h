@@ -28,7 +28,7 @@ typedef struct asor_result {
     asor_outcome outcome;
     double omega;    /* with which it ended */
     double residual; /* of the solution: |b - A x| / |b| */
-    double seconds;  /* in all */
+    double seconds;  /* while workers sweep */
     double check;    /* of them the observer's, for true residuals ... */
     unsigned checks; /* ... so many times */
     dsm_array *solution;

@@ -37,6 +37,12 @@ DSM_CHECKED int linear_system_create(linear_system *s, dsm_cluster *cluster,
 DSM_CHECKED int linear_system_random(linear_system *s, dsm_cluster *cluster,
                                      size_t n);
 
+/* The least time that the workers together need to read the full rows once, of
+ * a few times: what a sweep cannot be faster than.  Afterwards the rows are
+ * mapped in every process. */
+DSM_CHECKED int linear_system_read_time(const linear_system *s,
+                                        dsm_cluster *cluster, double *seconds);
+
 /* Row i of A times a vector of this process. */
 double linear_system_row(const linear_system *s, size_t i, const double *x);
 

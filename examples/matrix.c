@@ -577,8 +577,8 @@ matrix_random_row(double *row, size_t n, size_t i, uint64_t seed)
     double sum = 0;
 
     for (size_t j = 0; j < n; j++) {
-        row[j] = j == i ? 0 : -uniform(i, j, seed);
-        sum -= row[j];
+        row[j] = j == i ? 0 : 2 * uniform(i, j, seed) - 1;
+        sum += fabs(row[j]);
     }
     row[i] = sum > 0 ? 1.05 * sum : 1;
 }

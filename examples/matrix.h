@@ -47,7 +47,7 @@ int matrix_poisson(matrix *m, const char *grid,
 void matrix_free(matrix *m);
 
 /* Row i of a dense symmetric matrix of n rows, the same whoever computes it:
- * -1 < a_ij <= 0 beside the diagonal, which exceeds the sum of their absolute
+ * -1 <= a_ij < 1 beside the diagonal, which exceeds the sum of their absolute
  * values by one twentieth. */
 void matrix_random_row(double *row, size_t n, size_t i, uint64_t seed);
 

@@ -397,13 +397,15 @@ START_TEST(random_rows_are_symmetric_and_dominant)
     for (size_t i = 0; i < N; i++)
         matrix_random_row(a[i], N, i, 3);
     for (size_t i = 0; i < N; i++) {
-        double sum = 0;
+        double sum = 0, signed_sum = 0;
 
         for (size_t j = 0; j < N; j++) {
             ck_assert(a[i][j] == a[j][i]);
-            ck_assert(i == j || (a[i][j] > -1 && a[i][j] <= 0));
+            ck_assert(i == j || (a[i][j] >= -1 && a[i][j] < 1));
             sum += i == j ? 0 : fabs(a[i][j]);
+            signed_sum += i == j ? 0 : a[i][j];
         }
+        ck_assert(fabs(signed_sum) < 0.5 * sum);
         ck_assert(a[i][i] > sum);
         ck_assert(sum > 0.3 * N && sum < 0.7 * N);
     }
