@@ -2,57 +2,14 @@
  * where there is something to choose: that takes milliseconds. */
 #include "os/cpu.h"
 
+#include "os/cgroup.h"
+
 #include <hwloc.h>
 #include <hwloc/glibc-sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The quota in CPUs of a cgroup v2 file "MAX PERIOD", or 0 for none. */
-static unsigned
-quota_of(const char *path)
-{
-    long long max, period;
-    FILE *file = fopen(path, "re");
-    unsigned cpus = 0;
-
-    if (!file)
-        return 0;
-    if (fscanf(file, "%lld %lld", &max, &period) == 2 && max > 0 && period > 0)
-        cpus = (unsigned)((max + period - 1) / period);
-    fclose(file);
-    return cpus;
-}
-
-/* The smallest quota of this process's cgroup and those above it. */
-static unsigned
-cgroup_quota(void)
-{
-    char line[1024], path[1280];
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    unsigned smallest = 0;
-
-    if (!file)
-        return 0;
-    while (fgets(line, sizeof line, file)) {
-        if (strncmp(line, "0::/", 4) != 0)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        for (char *slash = line + strlen(line); slash;) {
-            unsigned cpus;
-
-            *slash = '\0';
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", line + 3);
-            cpus = quota_of(path);
-            if (cpus && (!smallest || cpus < smallest))
-                smallest = cpus;
-            slash = strrchr(line + 3, '/');
-        }
-    }
-    fclose(file);
-    return smallest;
-}
 
 static size_t
 cache_size(int name)
@@ -108,7 +65,7 @@ dsm__cpu_count(void)
     cpu_set_t mask;
     /* What holds where the mask is too small for the machine. */
     unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN),
-             quota = cgroup_quota();
+             quota = dsm__cgroup_cpus("");
 
     if (sched_getaffinity(0, sizeof mask, &mask) == 0)
         cpus = (unsigned)CPU_COUNT(&mask);

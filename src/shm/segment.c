@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/point.h"
+#include "os/cgroup.h"
 #include "os/process.h"
 #include "shm/name.h"
 
@@ -20,6 +21,9 @@
 /* One fallocate of many gigabytes cannot be interrupted and, on EINTR, starts
  * again from nothing; in pieces it makes progress. */
 #define ALLOCATE_STEP ((size_t)64 << 20)
+
+/* What is smaller is not worth a look at the control groups. */
+#define LARGE ((size_t)64 << 20)
 
 static int
 retry_open(const char *path, int flags)
@@ -110,39 +114,6 @@ dsm__segment_open(int *fd, const char *path, bool writable, struct stat *status)
     return error;
 }
 
-/* Bytes that the process's cgroup may still take, or -1 for no limit. */
-static long long
-cgroup_headroom(void)
-{
-    char line[512], path[640];
-    long long headroom = -1, max, current;
-    FILE *file = fopen("/proc/self/cgroup", "re");
-
-    if (!file)
-        return -1;
-    while (fgets(line, sizeof line, file)) {
-        FILE *limit, *usage;
-
-        if (strncmp(line, "0::/", 4) != 0)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", line + 3);
-        limit = fopen(path, "re");
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.current",
-                 line + 3);
-        usage = fopen(path, "re");
-        if (limit && usage && fscanf(limit, "%lld", &max) == 1 &&
-            fscanf(usage, "%lld", &current) == 1)
-            headroom = max > current ? max - current : 0;
-        if (limit)
-            fclose(limit);
-        if (usage)
-            fclose(usage);
-    }
-    fclose(file);
-    return headroom;
-}
-
 /* Refuses what cannot fit before a single page is taken: a cgroup's limit would
  * kill the caller, and a full tmpfs starve everybody else meanwhile. */
 static int
@@ -165,11 +136,13 @@ check_room(int fd, const char *path, size_t bytes, const char *what)
                          strncmp(path, DSM__SHM_DIRECTORY "/", 9) == 0
                              ? " (in a container, raise --shm-size)"
                              : "");
-    headroom = kind.f_type == TMPFS_MAGIC ? cgroup_headroom() : -1;
+    if (kind.f_type != TMPFS_MAGIC || bytes < LARGE)
+        return 0;
+    headroom = dsm__cgroup_memory("");
     if (headroom >= 0 && bytes > (unsigned long long)headroom)
         return dsm__fail(-ENOMEM,
                          "%s needs %s but this control group may take only %s "
-                         "more (raise its memory.max)",
+                         "more (raise its memory limit)",
                          what, dsm__bytes_text(bytes),
                          dsm__bytes_text((unsigned long long)headroom));
     return 0;
