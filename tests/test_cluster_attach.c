@@ -2,6 +2,7 @@
  * program is this one, started again with arguments: NAME ACT [TEXT]. */
 #include "workers.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -471,6 +473,75 @@ START_TEST(too_many_programs)
 }
 END_TEST
 
+static int
+tell_supervisor(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    pid_t *supervisor = dsm_array_data(dsm_worker_array(self, "supervisor"));
+
+    (void)arg, (void)arg_size;
+    *supervisor = getppid();
+    return 0;
+}
+
+/* Those with numbers below `limit`. */
+static int
+open_files(pid_t pid, int limit)
+{
+    char path[64];
+    struct dirent *entry;
+    DIR *files;
+    int open = 0;
+
+    snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+    files = opendir(path);
+    ck_assert_ptr_nonnull(files);
+    while ((entry = readdir(files)))
+        open += entry->d_name[0] != '.' && atoi(entry->d_name) < limit;
+    closedir(files);
+    return open;
+}
+
+/* The supervisor has no descriptor left: who comes is told at once, and may
+ * come again when another has gone. */
+START_TEST(too_many_files)
+{
+    enum { FILES = 40 };
+    struct rlimit before, few;
+    dsm_cluster *cluster;
+    _Atomic int32_t *flag;
+    const char *name;
+    dsm_array *array;
+    pid_t pid[FILES], supervisor;
+    int left;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){FILES, before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    cluster = test_cluster(2);
+    name = dsm_cluster_name(cluster);
+    flag = create_flag(cluster);
+    ck_dsm(dsm_array_create(&array, cluster, "supervisor", DSM_INT32, 0, NULL));
+    ck_dsm(dsm_cluster_run(cluster, tell_supervisor, NULL, 0));
+    supervisor = *(pid_t *)dsm_array_data(array);
+    left = FILES - open_files(supervisor, FILES);
+    ck_assert(left > 0 && left <= FILES);
+    for (int k = 0; k < left; k++)
+        pid[k] = spawn(name, "stay", "");
+    await_flag(flag, left);
+    for (int k = 0; k < 3; k++)
+        ck_refused(name, -EMFILE, "ulimit -n");
+    test_whole(cluster);
+    for (int k = 0; k < left; k++) {
+        kill(pid[k], SIGKILL);
+        test_reap(pid[k]);
+    }
+    test_whole(cluster);
+    ck_second(name, "refresh", name);
+    dsm_cluster_destroy(cluster);
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+END_TEST
+
 int
 main(int argc, char **argv)
 {
@@ -489,5 +560,6 @@ main(int argc, char **argv)
     tcase_add_test(tests, an_attached_program_dies_that_has_met_others);
     tcase_add_test(tests, the_cluster_goes_first);
     tcase_add_test(tests, too_many_programs);
+    tcase_add_test(tests, too_many_files);
     return test_main(suite);
 }

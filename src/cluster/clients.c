@@ -1,5 +1,6 @@
 /* The supervisor's connections: the controller's and those of attached
  * programs. */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/point.h"
 #include "cluster/command.h"
@@ -8,12 +9,20 @@
 #include "sync/barrier.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+static void
+hold_spare(struct dsm__watch *watch)
+{
+    watch->spare = fcntl(watch->events, F_DUPFD_CLOEXEC, 0);
+}
 
 int
 dsm__clients_listen(struct dsm__watch *watch)
@@ -33,6 +42,7 @@ dsm__clients_listen(struct dsm__watch *watch)
         return error;
     }
     watch->listener = fd;
+    hold_spare(watch);
     return 0;
 }
 
@@ -53,6 +63,29 @@ reply(int fd, int result, int value, const char *format, ...)
     send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* No descriptor is left for a client, which would wait in the queue and keep
+ * the listener readable: the spare one serves to tell it. */
+static void
+turn_away(struct dsm__watch *watch)
+{
+    const struct timespec pause = {.tv_nsec = 10 * DSM__NS_PER_MS};
+    int fd;
+
+    close(watch->spare);
+    fd = accept4(watch->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0) {
+        reply(fd, -EMFILE, 0,
+              "the supervisor of cluster '%s' can open no more files: create "
+              "it with a higher limit (ulimit -n)",
+              watch->control->name);
+        close(fd);
+    } else if (errno != EAGAIN) {
+        /* Somebody took that one, too: do not spin for it. */
+        nanosleep(&pause, NULL);
+    }
+    hold_spare(watch);
+}
+
 void
 dsm__clients_accept(struct dsm__watch *watch)
 {
@@ -60,8 +93,11 @@ dsm__clients_accept(struct dsm__watch *watch)
     socklen_t size = sizeof peer;
     int fd = accept4(watch->listener, NULL, NULL, SOCK_CLOEXEC);
 
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE)
+            turn_away(watch);
         return;
+    }
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
         peer.uid != geteuid()) {
         close(fd);

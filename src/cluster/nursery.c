@@ -29,7 +29,7 @@ static void
 close_supervisor_fds(const struct dsm__watch *watch)
 {
     const int fds[] = {watch->events, watch->signals, watch->listener,
-                       watch->command, watch->controller};
+                       watch->spare,  watch->command, watch->controller};
 
     for (size_t k = 0; k < sizeof fds / sizeof *fds; k++)
         if (fds[k] >= 0)

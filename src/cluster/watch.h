@@ -11,6 +11,7 @@ struct dsm__watch {
     int events;     /* the epoll set */
     int signals;    /* signalfd of SIGCHLD */
     int listener;   /* for clients */
+    int spare;      /* a descriptor to refuse a client with, or -1 */
     int command;    /* the controller's connection, or -1 */
     int controller; /* a pidfd of it, or -1 */
     pid_t controller_pid;
