@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -389,6 +390,75 @@ START_TEST(a_worker_too_is_left_with_nothing)
 }
 END_TEST
 
+/* ---- Who looks while one loads. */
+
+static int
+load_array(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    dsm_array *array;
+
+    (void)arg_size;
+    return dsm_array_load(&array, dsm_worker_cluster(self), "A", arg);
+}
+
+static bool
+somebody_has_read(const void *arg)
+{
+    (void)arg;
+    return test_killed() == 1;
+}
+
+static void
+check_loaded(dsm_cluster *cluster, const int32_t *data)
+{
+    dsm_array *array;
+
+    ck_dsm(dsm_array_open(&array, cluster, "A", DSM_INT32));
+    ck_assert_mem_eq(dsm_array_data(array), data, 3 * sizeof *data);
+    dsm_cluster_destroy(cluster);
+}
+
+/* The loader is stopped when it has read all; nobody has to wait for it. */
+START_TEST(nobody_finds_what_is_being_loaded)
+{
+    static const int32_t data[] = {1, 2, 3};
+    const char *path = in_home("a.npy");
+    dsm_worker_info info = DSM_WORKER_INFO_INIT;
+    dsm_cluster *cluster;
+    dsm_array *array;
+
+    write_npy(path, good, data, sizeof data);
+    test_kill_at("array.load", 1, SIGSTOP, 1);
+    cluster = test_cluster(1);
+    ck_dsm(dsm_cluster_start(cluster, load_array, path, strlen(path) + 1));
+    test_await(somebody_has_read, NULL);
+    ck_dsm_error(dsm_array_open(&array, cluster, "A", DSM_ANY), -ENOENT, "'A'");
+    ck_dsm(dsm_array_create(&array, cluster, "B", DSM_INT8, DSM_SHAPE(3)));
+    ck_dsm(dsm_cluster_worker(cluster, 0, &info));
+    ck_assert_int_eq(kill(info.pid, SIGCONT), 0);
+    ck_dsm(dsm_cluster_wait(cluster, DSM_FOREVER));
+    check_loaded(cluster, data);
+}
+END_TEST
+
+START_TEST(a_loader_that_dies_leaves_nothing)
+{
+    static const int32_t data[] = {1, 2, 3};
+    const char *path = in_home("a.npy");
+    dsm_cluster *cluster;
+    dsm_array *array;
+
+    write_npy(path, good, data, sizeof data);
+    test_kill_at("array.load", 1, SIGKILL, 1);
+    cluster = test_cluster(1);
+    ck_dsm_error(dsm_cluster_run(cluster, load_array, path, strlen(path) + 1),
+                 DSM_EWORKER, "SIGKILL");
+    ck_dsm_error(dsm_array_open(&array, cluster, "A", DSM_ANY), -ENOENT, "'A'");
+    ck_dsm(dsm_array_load(&array, cluster, "A", path));
+    check_loaded(cluster, data);
+}
+END_TEST
+
 /* ---- Saving that fails. */
 
 START_TEST(a_missing_directory_is_told)
@@ -564,6 +634,8 @@ main(void)
     tcase_add_test(load, what_cannot_be_read_is_refused);
     tcase_add_test(load, a_load_needs_a_free_and_good_name);
     tcase_add_test(load, a_worker_too_is_left_with_nothing);
+    tcase_add_test(load, nobody_finds_what_is_being_loaded);
+    tcase_add_test(load, a_loader_that_dies_leaves_nothing);
     tcase_add_test(save, a_missing_directory_is_told);
     tcase_add_test(save, a_directory_is_not_replaced);
     tcase_add_test(save, a_device_is_not_replaced);

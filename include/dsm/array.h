@@ -95,7 +95,8 @@ DSM_API DSM_CHECKED int dsm_array_view(dsm_array **view, dsm_array *array,
 DSM_API int dsm_array_destroy(dsm_array *array);
 
 /* Creates an array with the shape, type and content of a .npy file, version 1
- * to 3, in C order and native byte order; else DSM_EFORMAT. */
+ * to 3, in C order and native byte order; else DSM_EFORMAT.  Nobody finds it
+ * before all is read. */
 DSM_API DSM_CHECKED int dsm_array_load(dsm_array **array, dsm_cluster *cluster,
                                        const char *name, const char *npy_path)
     DSM_NONNULL(1, 2, 3, 4);

@@ -47,53 +47,119 @@ trailer_of(uint64_t bytes)
     return t;
 }
 
-/* Allocates and maps the segment, and writes what frames the data. */
-static int
-fill_segment(struct dsm__member *member, const struct dsm__object *object,
-             const struct dsm__npy *npy, int fd, const char *path)
+/* The bytes that an array's file and its addresses take. */
+static size_t
+extent_of(const struct dsm__control *control, const struct dsm__npy *npy)
 {
-    struct dsm__control *control = member->control;
-    char *base = member->space.base + object->place;
-    char what[DSM_NAME_MAX + 16];
-    struct trailer trailer = trailer_of(npy->bytes);
-    int error =
-        dsm__space_map(&member->space, object->place, object->extent, fd);
+    size_t page = control->array_page;
 
+    return (DSM__NPY_HEADER + npy->bytes + sizeof(struct trailer) + page - 1) /
+           page * page;
+}
+
+/* Allocates what is mapped, and writes what frames the data. */
+static int
+fill(const struct dsm__draft *file, const struct dsm__control *control,
+     const char *name, const struct dsm__npy *npy)
+{
+    char path[DSM__PATH_SIZE], what[DSM_NAME_MAX + 16];
+    struct trailer trailer = trailer_of(npy->bytes);
+    int error;
+
+    /* Which node and which page size: before the pages exist. */
+    dsm__cpu_place_pages(file->base, file->extent, control->workers);
+    if (file->extent >= HUGE_PAGE)
+        madvise(file->base, file->extent, MADV_HUGEPAGE);
+    dsm__path(path, control->directory, control->name, name);
+    snprintf(what, sizeof what, "array '%s'", name);
+    error = dsm__segment_allocate(file->fd, path, 0, file->extent, what);
     if (error)
         return error;
-    /* Which node and which page size: before the pages exist. */
-    dsm__cpu_place_pages(base, object->extent, control->workers);
-    if (object->extent >= HUGE_PAGE)
-        madvise(base, object->extent, MADV_HUGEPAGE);
-    snprintf(what, sizeof what, "array '%s'", object->name);
-    error = dsm__segment_allocate(fd, path, 0, object->extent, what);
-    if (error) {
-        dsm__space_hide(&member->space, object->place, object->extent);
-        return error;
-    }
-    memcpy(base + object->extent - sizeof trailer, &trailer, sizeof trailer);
+    memcpy(file->base + file->extent - sizeof trailer, &trailer,
+           sizeof trailer);
     DSM__POINT("array.fill");
-    dsm__npy_write(base, npy);
+    dsm__npy_write(file->base, npy);
     return 0;
 }
 
+int
+dsm__draft_create(struct dsm__draft *draft, dsm_cluster *cluster,
+                  const char *name, const struct dsm__npy *npy)
+{
+    struct dsm__member *member;
+    char path[DSM__PATH_SIZE];
+    int error = dsm__name_check("an array", name);
+
+    *draft = (struct dsm__draft){.fd = -1, .base = MAP_FAILED};
+    if (!error)
+        error = dsm__object_begin(&member, cluster, "dsm_array_load");
+    if (error)
+        return error;
+    error = dsm__object_name_free(member->control, name);
+    dsm__registry_unlock(member);
+    if (error)
+        return error;
+    draft->extent = extent_of(member->control, npy);
+    dsm__path(path, member->control->directory, member->control->name, name);
+    error = dsm__segment_create_unnamed(&draft->fd, path, draft->extent);
+    if (error)
+        return error;
+    draft->base = mmap(NULL, draft->extent, PROT_READ | PROT_WRITE, MAP_SHARED,
+                       draft->fd, 0);
+    if (draft->base == MAP_FAILED)
+        error = dsm__fail_errno("cannot map %s for array '%s'",
+                                dsm__bytes_text(draft->extent), name);
+    else
+        error = fill(draft, member->control, name, npy);
+    if (error)
+        dsm__draft_close(draft);
+    return error;
+}
+
+void *
+dsm__draft_data(const struct dsm__draft *draft)
+{
+    return draft->base + DSM__NPY_HEADER;
+}
+
+void
+dsm__draft_close(struct dsm__draft *draft)
+{
+    if (draft->base != MAP_FAILED)
+        munmap(draft->base, draft->extent);
+    if (draft->fd >= 0)
+        close(draft->fd);
+}
+
+/* The segment of the draft, or a new one, mapped at the object's place. */
 static int
 make_segment(struct dsm__member *member, const struct dsm__object *object,
-             const struct dsm__npy *npy)
+             const struct dsm__npy *npy, const struct dsm__draft *draft)
 {
     struct dsm__control *control = member->control;
+    struct dsm__draft file = {.extent = object->extent,
+                              .base = member->space.base + object->place};
     char path[DSM__PATH_SIZE];
-    int fd, error;
+    int error;
 
     dsm__path(path, control->directory, control->name, object->name);
-    error = dsm__segment_create(&fd, path, object->extent);
+    file.fd = draft ? draft->fd : -1;
+    error = draft ? dsm__segment_link(file.fd, path)
+                  : dsm__segment_create(&file.fd, path, object->extent);
     if (error)
         return error;
     DSM__POINT("array.create");
-    error = fill_segment(member, object, npy, fd, path);
+    error =
+        dsm__space_map(&member->space, object->place, object->extent, file.fd);
+    if (!error && !draft) {
+        error = fill(&file, control, object->name, npy);
+        if (error)
+            dsm__space_hide(&member->space, object->place, object->extent);
+    }
     if (error)
         unlink(path);
-    close(fd);
+    if (!draft)
+        close(file.fd);
     return error;
 }
 
@@ -110,37 +176,32 @@ describe(struct dsm_array *array, const struct dsm__npy *npy)
 
 int
 dsm__array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
-                  dsm_type type, unsigned ndim, const size_t *shape)
+                  const struct dsm__npy *npy, const struct dsm__draft *draft)
 {
     struct dsm__member *member = NULL;
-    struct dsm__object *object;
+    struct dsm__object *object = NULL;
     struct dsm_array *made;
-    struct dsm__npy npy;
     uint64_t page, extent;
-    int error = dsm__npy_set(&npy, type, ndim, shape);
+    int error = dsm__object_begin(&member, cluster, "dsm_array_create");
 
     *array = NULL;
-    if (!error)
-        error = dsm__object_begin(&member, cluster, "dsm_array_create");
     if (error)
         return error;
     page = member->control->array_page;
-    extent = (DSM__NPY_HEADER + npy.bytes + sizeof(struct trailer) + page - 1) /
-             page * page;
+    extent = extent_of(member->control, npy);
     if (page < HUGE_PAGE && extent >= HUGE_PAGE)
         page = HUGE_PAGE;
-    object = NULL;
     error = dsm__maps_sync_locked(member);
     if (!error)
         error = dsm__object_new(&object, member, DSM_OBJECT_ARRAY, name, extent,
                                 page);
     made = (struct dsm_array *)object;
     if (!error) {
-        describe(made, &npy);
+        describe(made, npy);
         error = dsm__lock_init(&made->lock, object);
     }
     if (!error)
-        error = make_segment(member, object, &npy);
+        error = make_segment(member, object, npy, draft);
     error = dsm__object_finish(member, object, error);
     if (!error)
         *array = made;
@@ -151,11 +212,13 @@ int
 dsm_array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
                  dsm_type type, unsigned ndim, const size_t *shape)
 {
+    struct dsm__npy npy;
     int error = dsm__name_check("an array", name);
 
     *array = NULL;
-    return error ? error
-                 : dsm__array_create(array, cluster, name, type, ndim, shape);
+    if (!error)
+        error = dsm__npy_set(&npy, type, ndim, shape);
+    return error ? error : dsm__array_create(array, cluster, name, &npy, NULL);
 }
 
 int

@@ -3,6 +3,7 @@
 #define DSM_ARRAY_ARRAY_H
 
 #include "registry/object.h"
+#include "shm/npy.h"
 #include "sync/lock.h"
 
 #include <dsm/array.h>
@@ -17,8 +18,26 @@ struct dsm_array {
     struct dsm_lock lock;
 };
 
-/* Creates an array without checking the name, which may begin with a dot. */
+/* The file of an array: to be, complete before anybody can find it, or of one
+ * that is being made. */
+struct dsm__draft {
+    int fd;
+    size_t extent;
+    char *base; /* where it is mapped */
+};
+
+/* The draft of an array that could have that name, all zeros, and the place of
+ * its data.  It costs no name, no address and no lock, and leaves nothing when
+ * its author dies. */
+int dsm__draft_create(struct dsm__draft *draft, dsm_cluster *cluster,
+                      const char *name, const struct dsm__npy *npy);
+void *dsm__draft_data(const struct dsm__draft *draft);
+void dsm__draft_close(struct dsm__draft *draft);
+
+/* Creates an array without checking the name, which may begin with a dot: of
+ * the draft, or of zeros (NULL). */
 int dsm__array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
-                      dsm_type type, unsigned ndim, const size_t *shape);
+                      const struct dsm__npy *npy,
+                      const struct dsm__draft *draft);
 
 #endif

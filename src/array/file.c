@@ -1,6 +1,7 @@
 /* Arrays to and from .npy files. */
 #include "array/array.h"
 #include "base/error.h"
+#include "base/point.h"
 #include "shm/npy.h"
 #include "shm/segment.h"
 
@@ -73,8 +74,7 @@ too_short(const char *path, size_t got, const struct dsm__npy *npy)
                      path, got, npy->bytes);
 }
 
-/* Before anything is made for it: while a region runs, no array can be taken
- * back. */
+/* Before memory is taken for it. */
 static int
 check_length(const struct dsm__npy *npy, int fd, const char *path)
 {
@@ -91,14 +91,24 @@ check_length(const struct dsm__npy *npy, int fd, const char *path)
     return got < npy->bytes ? too_short(path, got, npy) : 0;
 }
 
+static int
+read_data(const struct dsm__draft *draft, const struct dsm__npy *npy, int fd,
+          const char *path)
+{
+    size_t got;
+
+    if (read_all(fd, dsm__draft_data(draft), npy->bytes, &got) < 0)
+        return dsm__fail_errno("cannot read %s", path);
+    return got < npy->bytes ? too_short(path, got, npy) : 0;
+}
+
 int
 dsm_array_load(dsm_array **array, dsm_cluster *cluster, const char *name,
                const char *npy_path)
 {
     int fd = open(npy_path, O_RDONLY | O_CLOEXEC), error;
-    char sentence[DSM__SENTENCE];
+    struct dsm__draft draft;
     struct dsm__npy npy;
-    size_t got;
 
     *array = NULL;
     if (fd < 0)
@@ -106,21 +116,16 @@ dsm_array_load(dsm_array **array, dsm_cluster *cluster, const char *name,
     error = read_header(&npy, fd, npy_path);
     if (!error)
         error = check_length(&npy, fd, npy_path);
+    /* In a draft, so that nobody finds the array before its content is there.
+     */
     if (!error)
-        error = dsm_array_create(array, cluster, name, npy.type, npy.ndim,
-                                 npy.shape);
+        error = dsm__draft_create(&draft, cluster, name, &npy);
     if (!error) {
-        if (read_all(fd, dsm_array_data(*array), npy.bytes, &got) < 0)
-            error = dsm__fail_errno("cannot read %s", npy_path);
-        else if (got < npy.bytes)
-            error = too_short(npy_path, got, &npy);
-        if (error) {
-            /* What remains to be told is why it could not be loaded. */
-            dsm__error_keep(sentence);
-            (void)dsm_array_destroy(*array);
-            dsm__error_restore(sentence);
-            *array = NULL;
-        }
+        error = read_data(&draft, &npy, fd, npy_path);
+        DSM__POINT("array.load");
+        if (!error)
+            error = dsm__array_create(array, cluster, name, &npy, &draft);
+        dsm__draft_close(&draft);
     }
     close(fd);
     return error;

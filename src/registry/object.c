@@ -180,6 +180,17 @@ dsm__object_find(const struct dsm__control *control, const char *name)
     return NULL;
 }
 
+int
+dsm__object_name_free(const struct dsm__control *control, const char *name)
+{
+    struct dsm__object *taken = dsm__object_find(control, name);
+
+    return *name && taken
+               ? dsm__fail(-EEXIST, "cluster '%s' has %s '%s' already",
+                           control->name, dsm__kind_name(taken->kind), name)
+               : 0;
+}
+
 /* A slot that may be used for `kind`; -ENOSPC. */
 static int
 take_slot(struct dsm__object **object, struct dsm__member *member,
@@ -210,15 +221,13 @@ dsm__object_new(struct dsm__object **object, struct dsm__member *member,
                 dsm_object_kind kind, const char *name, uint64_t extent,
                 uint64_t alignment)
 {
-    struct dsm__object *taken = dsm__object_find(member->control, name);
+    struct dsm__object *taken;
     uint64_t place = 0;
-    int error;
+    int error = dsm__object_name_free(member->control, name);
 
     *object = NULL;
-    if (*name && taken)
-        return dsm__fail(-EEXIST, "cluster '%s' has %s '%s' already",
-                         member->control->name, dsm__kind_name(taken->kind),
-                         name);
+    if (error)
+        return error;
     if (extent) {
         error = dsm__place(&place, member, kind, extent, alignment);
         if (error)

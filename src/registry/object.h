@@ -73,6 +73,10 @@ int dsm__object_finish(struct dsm__member *member, struct dsm__object *object,
 struct dsm__object *dsm__object_find(const struct dsm__control *control,
                                      const char *name);
 
+/* With the registry locked: whether a new object may have the name.  0,
+ * -EEXIST. */
+int dsm__object_name_free(const struct dsm__control *control, const char *name);
+
 /* Finds a live object and brings this process's mappings up to date.  `kind`'s
  * name is in the sentence.  -ENOENT, -EINVAL. */
 int dsm__object_open(struct dsm__object **object, dsm_cluster *cluster,

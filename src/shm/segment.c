@@ -85,6 +85,38 @@ dsm__segment_create(int *fd, const char *path, size_t bytes)
     return error;
 }
 
+int
+dsm__segment_create_unnamed(int *fd, const char *path, size_t bytes)
+{
+    char directory[DSM__PATH_SIZE];
+    int error;
+
+    snprintf(directory, sizeof directory, "%.*s",
+             (int)(strrchr(path, '/') - path), path);
+    *fd = retry_open(directory, O_RDWR | O_TMPFILE);
+    if (*fd < 0)
+        return dsm__fail_errno("cannot create a segment in %s", directory);
+    error = set_size(*fd, path, bytes);
+    if (error) {
+        close(*fd);
+        *fd = -1;
+    }
+    return error;
+}
+
+int
+dsm__segment_link(int fd, const char *path)
+{
+    char itself[32];
+
+    snprintf(itself, sizeof itself, "/proc/self/fd/%d", fd);
+    /* The umask may have taken bits away from 0600. */
+    if (fchmod(fd, 0600) < 0 ||
+        linkat(AT_FDCWD, itself, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
+        return dsm__fail_errno("cannot create segment %s", path);
+    return 0;
+}
+
 static int
 check(int fd, const char *path, struct stat *status)
 {

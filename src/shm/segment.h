@@ -16,6 +16,12 @@
  * the name is taken. */
 int dsm__segment_create(int *fd, const char *path, size_t bytes);
 
+/* The same beside `path`, without a name: it goes with its last descriptor. */
+int dsm__segment_create_unnamed(int *fd, const char *path, size_t bytes);
+
+/* Gives it the name.  -EEXIST when that is taken. */
+int dsm__segment_link(int fd, const char *path);
+
 /* Whether RLIMIT_FSIZE lets a file of that size be: beyond it ftruncate, write
  * and fallocate would send SIGXFSZ.  0, -EFBIG. */
 int dsm__segment_limit(const char *path, size_t bytes);
