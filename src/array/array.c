@@ -57,6 +57,21 @@ extent_of(const struct dsm__control *control, const struct dsm__npy *npy)
            page * page;
 }
 
+/* Each worker's share of the pages comes from its node. */
+static void
+place_pages(const struct dsm__draft *file, const struct dsm__control *control)
+{
+    size_t pages = file->extent / control->array_page;
+
+    for (size_t k = 0; k < control->workers; k++) {
+        size_t begin = pages * k / control->workers * control->array_page;
+        size_t end = pages * (k + 1) / control->workers * control->array_page;
+
+        dsm__cpu_put_pages(file->base + begin, end - begin,
+                           dsm__worker_slot(control, (unsigned)k)->node);
+    }
+}
+
 /* Allocates what is mapped, and writes what frames the data. */
 static int
 fill(const struct dsm__draft *file, const struct dsm__control *control,
@@ -67,7 +82,7 @@ fill(const struct dsm__draft *file, const struct dsm__control *control,
     int error;
 
     /* Which node and which page size: before the pages exist. */
-    dsm__cpu_place_pages(file->base, file->extent, control->workers);
+    place_pages(file, control);
     if (file->extent >= HUGE_PAGE)
         madvise(file->base, file->extent, MADV_HUGEPAGE);
     dsm__path(path, control->directory, control->name, name);

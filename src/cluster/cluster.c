@@ -152,6 +152,9 @@ init_control(dsm_cluster *cluster, unsigned workers, const char *name,
     error = dsm__mutex_init(&control->alive);
     if (!error)
         error = dsm__mutex_init(&control->registry);
+    for (unsigned k = 0; k < workers; k++)
+        dsm__worker_slot(control, k)->node =
+            cluster->places ? cluster->places[k].node : -1;
     member->seen = &control->controller_seen;
     if (control->first) {
         dsm__worker_slot(control, 0)->pid = getpid();
@@ -333,7 +336,7 @@ release(dsm_cluster *cluster)
     pthread_mutex_destroy(&cluster->commands);
     if (cluster->options.setup_arg_size)
         free(cluster->setup_arg);
-    free(cluster->bindings);
+    free(cluster->places);
     free(cluster);
 }
 
@@ -378,7 +381,7 @@ dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
         return error;
     }
     dsm__remains_sweep_all();
-    dsm__options_bind(made, workers);
+    dsm__options_place(made, workers);
     dsm__member_add(&made->member);
     error = make_control(made, workers, directory);
     if (!error)

@@ -2,11 +2,11 @@
 #ifndef DSM_CLUSTER_CLUSTER_H
 #define DSM_CLUSTER_CLUSTER_H
 
+#include "os/cpu.h"
 #include "registry/member.h"
 
 #include <dsm/cluster.h>
 
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 
@@ -38,7 +38,7 @@ struct dsm_cluster {
 
     /* What supervisor and workers inherit. */
     sigset_t host_mask;
-    cpu_set_t *bindings; /* a set for each worker, or NULL */
+    struct dsm__cpu_place *places; /* of the workers, or NULL */
 };
 
 /* The first worker that is a process. */

@@ -126,17 +126,17 @@ dsm__options_directory(char *directory, const char *given)
 }
 
 void
-dsm__options_bind(dsm_cluster *cluster, unsigned workers)
+dsm__options_place(dsm_cluster *cluster, unsigned workers)
 {
     dsm_bind bind = cluster->options.bind;
+    bool numa = dsm__cpu_numa();
 
-    if (bind == DSM_BIND_NONE || (bind == DSM_BIND_AUTO && !dsm__cpu_numa()))
+    if (!numa && (bind == DSM_BIND_NONE || bind == DSM_BIND_AUTO))
         return;
-    cluster->bindings = calloc(workers, sizeof *cluster->bindings);
-    for (unsigned k = 0; cluster->bindings && k < workers; k++)
-        if (!dsm__cpu_set(&cluster->bindings[k], k, workers,
-                          bind != DSM_BIND_CORE)) {
-            free(cluster->bindings);
-            cluster->bindings = NULL;
-        }
+    cluster->places = calloc(workers, sizeof *cluster->places);
+    if (!cluster->places ||
+        !dsm__cpu_places(cluster->places, workers, bind != DSM_BIND_CORE)) {
+        free(cluster->places);
+        cluster->places = NULL;
+    }
 }

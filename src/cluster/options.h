@@ -16,7 +16,7 @@ int dsm__options_take(dsm_cluster *cluster, const dsm_cluster_options *given);
  * anywhere, in directory[DSM__DIRECTORY_MAX + 1]. */
 int dsm__options_directory(char *directory, const char *given);
 
-/* Finds the CPUs for each worker, if they are to be bound. */
-void dsm__options_bind(dsm_cluster *cluster, unsigned workers);
+/* Finds where each worker belongs, if that matters. */
+void dsm__options_place(dsm_cluster *cluster, unsigned workers);
 
 #endif

@@ -109,8 +109,9 @@ become_worker(dsm_cluster *cluster, unsigned id, pid_t parent)
     dsm__locks_reset();
     offer_to_oom_killer();
     limit_blas_threads();
-    if (cluster->bindings)
-        sched_setaffinity(0, sizeof *cluster->bindings, &cluster->bindings[id]);
+    if (cluster->places && cluster->options.bind != DSM_BIND_NONE)
+        sched_setaffinity(0, sizeof cluster->places[id].cpus,
+                          &cluster->places[id].cpus);
     cluster->member.role = DSM__WORKER;
     cluster->member.index = id;
     /* Closed by the supervisor's fork; a number may soon be another's. */

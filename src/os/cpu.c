@@ -1,14 +1,17 @@
 /* Counting and choosing processors.  hwloc is loaded with the topology only
- * where there is something to choose: that takes milliseconds. */
+ * where there is something to choose, and once for a cluster: that takes
+ * milliseconds. */
 #include "os/cpu.h"
 
 #include "os/cgroup.h"
 
 #include <hwloc.h>
 #include <hwloc/glibc-sched.h>
+#include <linux/mempolicy.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static size_t
@@ -125,41 +128,45 @@ load(hwloc_topology_t *topology)
     return false;
 }
 
+/* One share; false where nothing is known of it. */
+static bool
+find_place(struct dsm__cpu_place *place, hwloc_topology_t topology,
+           unsigned index, unsigned count, bool numa)
+{
+    bool nodes = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE) > 1;
+    hwloc_obj_t object = share(
+        topology, numa ? HWLOC_OBJ_NUMANODE : HWLOC_OBJ_CORE, index, count);
+
+    if (!object || !object->cpuset)
+        return false;
+    place->node = nodes ? hwloc_bitmap_first(object->nodeset) : -1;
+    return hwloc_cpuset_to_glibc_sched_affinity(
+               topology, object->cpuset, &place->cpus, sizeof place->cpus) == 0;
+}
+
 bool
-dsm__cpu_set(cpu_set_t *set, unsigned index, unsigned count, bool numa)
+dsm__cpu_places(struct dsm__cpu_place *places, unsigned count, bool numa)
 {
     hwloc_topology_t topology;
-    hwloc_obj_t object;
-    bool found = false;
+    bool found = true;
 
     if (!load(&topology))
         return false;
-    object = share(topology, numa ? HWLOC_OBJ_NUMANODE : HWLOC_OBJ_CORE, index,
-                   count);
-    if (object && object->cpuset)
-        found = hwloc_cpuset_to_glibc_sched_affinity(topology, object->cpuset,
-                                                     set, sizeof *set) == 0;
+    for (unsigned k = 0; found && k < count; k++)
+        found = find_place(&places[k], topology, k, count, numa);
     hwloc_topology_destroy(topology);
     return found;
 }
 
 void
-dsm__cpu_place_pages(void *address, size_t bytes, unsigned count)
+dsm__cpu_put_pages(void *address, size_t bytes, int node)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = bytes / page;
-    hwloc_topology_t topology;
+    unsigned long mask[16] = {0};
+    const int bits = 8 * sizeof *mask;
 
-    if (!dsm__cpu_numa() || !load(&topology))
+    if (bytes == 0 || node < 0 || node >= bits * 16)
         return;
-    for (unsigned k = 0; k < count; k++) {
-        hwloc_obj_t node = share(topology, HWLOC_OBJ_NUMANODE, k, count);
-        size_t begin = pages * k / count * page;
-        size_t end = pages * (k + 1) / count * page;
-
-        if (node && end > begin)
-            hwloc_set_area_membind(topology, (char *)address + begin,
-                                   end - begin, node->nodeset,
-                                   HWLOC_MEMBIND_BIND, HWLOC_MEMBIND_BYNODESET);
-    }
-    hwloc_topology_destroy(topology);
+    mask[node / bits] = 1UL << node % bits;
+    /* The kernel reads one bit less than it is told. */
+    syscall(SYS_mbind, address, bytes, MPOL_BIND, mask, bits * 16 + 1, 0);
 }

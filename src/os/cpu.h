@@ -25,10 +25,6 @@ size_t dsm__cpu_cache(void);
  * its cgroup; at least 1. */
 unsigned dsm__cpu_count(void);
 
-/* The CPUs that worker `index` of `count` is to be bound to: one core, or with
- * `numa` all of its NUMA node.  False: not to be bound. */
-bool dsm__cpu_set(cpu_set_t *set, unsigned index, unsigned count, bool numa);
-
 /* Moves this thread away from CPUs that others need, if it may use another; the
  * set of those that it may use stays. */
 void dsm__cpu_leave(const cpu_set_t *busy);
@@ -36,9 +32,17 @@ void dsm__cpu_leave(const cpu_set_t *busy);
 /* Whether there is more than one NUMA node. */
 bool dsm__cpu_numa(void);
 
-/* Places part `index` of `count` of the pages at `address` on the NUMA node of
- * worker `index`; before they are allocated.  Nothing where there is one node.
- */
-void dsm__cpu_place_pages(void *address, size_t bytes, unsigned count);
+/* Where a worker belongs. */
+struct dsm__cpu_place {
+    cpu_set_t cpus; /* one core, or all of a NUMA node */
+    int node;       /* of its memory; -1 where there is one node only */
+};
+
+/* The places of `count` workers, on cores or with `numa` on nodes.  False where
+ * nothing is known of them. */
+bool dsm__cpu_places(struct dsm__cpu_place *places, unsigned count, bool numa);
+
+/* Has pages come from a NUMA node (-1: from any) when they are allocated. */
+void dsm__cpu_put_pages(void *address, size_t bytes, int node);
 
 #endif

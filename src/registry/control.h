@@ -77,6 +77,7 @@ struct dsm__worker_slot {
     _Alignas(DSM__LINE) _Atomic int32_t pid;
     _Atomic uint32_t killed; /* the region for whose end it was killed */
     _Atomic uint64_t deaths;
+    int32_t node; /* written at create: of its memory, or -1 */
     /* Written by the worker for its successor in a scan; see prim/relay.h. */
     _Alignas(DSM__LINE) struct dsm__event relay;
     char relayed[DSM__RELAYED_MAX];
