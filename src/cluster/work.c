@@ -79,14 +79,26 @@ offer_to_oom_killer(void)
     close(fd);
 }
 
+/* One thread of OpenBLAS in each worker, if the program has it.  The function
+ * for that would first start all the threads anew that the fork took away, so
+ * the number itself is set, which the library exports.  Where OpenMP has the
+ * threads (2), the function starts none. */
 static void
 limit_blas_threads(void)
 {
-    void (*set_threads)(int) = NULL;
-    void *symbol = dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
+    int *number = dlsym(RTLD_DEFAULT, "blas_cpu_number");
+    void *set_symbol = dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
+    void *kind_symbol = dlsym(RTLD_DEFAULT, "openblas_get_parallel");
+    void (*set_threads)(int);
+    int (*kind)(void);
 
-    memcpy(&set_threads, &symbol, sizeof symbol);
-    if (set_threads)
+    if (!set_symbol || !kind_symbol)
+        return;
+    memcpy(&set_threads, &set_symbol, sizeof set_symbol);
+    memcpy(&kind, &kind_symbol, sizeof kind_symbol);
+    if (number && kind() != 2)
+        *number = 1;
+    else
         set_threads(1);
 }
 
