@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 const char *program = "example";
 
@@ -74,10 +75,39 @@ parse_real(const char *text, double *value)
     return true;
 }
 
+static bool progress_shown;
+
+void
+show_progress(double part)
+{
+    static double began, next;
+    double now = seconds_now();
+
+    if (began == 0) {
+        began = now;
+        next = now + 1;
+    }
+    if (now < next || !isatty(STDERR_FILENO))
+        return;
+    next = now + 0.1;
+    fprintf(stderr, "\r%.1f %%, %.0f s left\033[K", 100 * part,
+            part > 0 ? (now - began) * (1 - part) / part : 0);
+    progress_shown = true;
+}
+
+void
+clear_progress(void)
+{
+    if (progress_shown)
+        fputs("\r\033[K", stderr);
+    progress_shown = false;
+}
+
 static void
 print_line(const char *format, va_list arguments)
 {
     fflush(stdout);
+    clear_progress();
     fprintf(stderr, "%s: ", program);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
