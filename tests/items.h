@@ -121,8 +121,9 @@ combine_exact(char sign, dsm_type type, int64_t x, int64_t y)
 static inline int64_t
 identity_exact(char sign, dsm_type type)
 {
-    unsigned bits = (unsigned)(8 * dsm_type_size(type));
-    uint64_t ones = UINT64_MAX >> (64 - bits);
+    size_t bits = 8 * dsm_type_size(type);
+    /* Complex numbers, which have more, have no identity but 0 and 1. */
+    uint64_t ones = UINT64_MAX >> (bits < 64 ? 64 - bits : 0);
 
     switch (sign) {
     case '*':
