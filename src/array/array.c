@@ -224,6 +224,17 @@ dsm__array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
 }
 
 int
+dsm__array_create_bytes(dsm_array **array, dsm_cluster *cluster,
+                        const char *name, size_t bytes)
+{
+    struct dsm__npy npy;
+    int error = dsm__npy_set(&npy, DSM_UINT8, 1, &bytes);
+
+    *array = NULL;
+    return error ? error : dsm__array_create(array, cluster, name, &npy, NULL);
+}
+
+int
 dsm_array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
                  dsm_type type, unsigned ndim, const size_t *shape)
 {

@@ -40,4 +40,8 @@ int dsm__array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
                       const struct dsm__npy *npy,
                       const struct dsm__draft *draft);
 
+/* An array of so many bytes, for the library's own use. */
+int dsm__array_create_bytes(dsm_array **array, dsm_cluster *cluster,
+                            const char *name, size_t bytes);
+
 #endif

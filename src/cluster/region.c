@@ -19,7 +19,6 @@ static int
 large_arg(dsm_cluster *cluster, size_t size)
 {
     size_t room = cluster->large_arg ? dsm_array_count(cluster->large_arg) : 0;
-    struct dsm__npy npy;
     int error = 0;
 
     if (size <= room)
@@ -27,10 +26,8 @@ large_arg(dsm_cluster *cluster, size_t size)
     error = dsm_array_destroy(cluster->large_arg);
     cluster->large_arg = NULL;
     if (!error)
-        error = dsm__npy_set(&npy, DSM_UINT8, 1, &size);
-    if (!error)
         error =
-            dsm__array_create(&cluster->large_arg, cluster, ".arg", &npy, NULL);
+            dsm__array_create_bytes(&cluster->large_arg, cluster, ".arg", size);
     return error;
 }
 

@@ -29,7 +29,7 @@ open_work(dsm_array **array, dsm_cluster *cluster, size_t bytes, bool create)
     error = dsm_array_open(array, cluster, name, DSM_UINT8);
     if (error != -ENOENT || !create)
         return error;
-    error = dsm__array_create(array, cluster, name, DSM_UINT8, 1, &size);
+    error = dsm__array_create_bytes(array, cluster, name, size);
     /* Another thread of the controller has just made it. */
     return error == -EEXIST ? dsm_array_open(array, cluster, name, DSM_UINT8)
                             : error;
