@@ -243,7 +243,7 @@ START_TEST(mistakes_are_told)
                  "'b' has items of int32");
     ck_dsm_error(dsm_random_normal(cluster, b, 0, 1, 1), -EINVAL, "int32");
     ck_dsm_error(dsm_random_uniform(cluster, a, 1, 0, 1), -EINVAL,
-                 "from 1 to 0");
+                 "1 to 0");
     ck_dsm_error(dsm_random_uniform(cluster, a, 0, INFINITY, 1), -EINVAL,
                  "inf");
     ck_dsm_error(dsm_random_uniform(cluster, a, NAN, 1, 1), -EINVAL, "nan");
