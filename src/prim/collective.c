@@ -36,7 +36,8 @@ open_work(dsm_array **array, dsm_cluster *cluster, size_t bytes, bool create)
 }
 
 /* In a region worker 0 makes what is missing, and tells the others by its
- * scratch whether it could. */
+ * scratch whether it could.  They meet here, so that nobody writes what another
+ * still reads of the call before; large workspaces need no halves. */
 static int
 open_work_together(dsm_array **array, dsm_worker *self, size_t bytes)
 {
@@ -60,21 +61,20 @@ place_work(dsm_cluster *cluster, dsm_worker *self, struct dsm__task *task,
            size_t work)
 {
     struct dsm__control *control = cluster->member.control;
-    unsigned half = self ? self->half : 0;
     dsm_array *array;
     size_t bytes;
     int error;
 
     task->stride = DSM__SCRATCH;
-    task->work = dsm__scratch(control, 0, half);
+    task->work = dsm__scratch(control, 0, self ? self->half : 0);
     if (work <= DSM__SCRATCH / 2)
         return 0;
-    task->stride = 2 * ALIGN(work);
+    task->stride = ALIGN(work);
     bytes = control->workers * task->stride;
     error = self ? open_work_together(&array, self, bytes)
                  : open_work(&array, cluster, bytes, true);
     if (!error)
-        task->work = (char *)dsm_array_data(array) + half * (task->stride / 2);
+        task->work = dsm_array_data(array);
     else if (self)
         self->half ^= 1; /* the others may not have read yet */
     return error;
