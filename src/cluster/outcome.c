@@ -43,6 +43,22 @@ dsm__outcome_fail(struct dsm__control *control, struct dsm__worker_slot *slot,
                           memory_order_release);
 }
 
+/* Wakes who waits for a prefix (prim/relay.h).  The bit is set behind
+ * `interrupt`, so that whoever is about to sleep on the word without it does
+ * not. */
+static void
+break_relays(struct dsm__control *control)
+{
+    for (unsigned w = 0; w < control->workers; w++) {
+        struct dsm__event *relay = &dsm__worker_slot(control, w)->relay;
+
+        atomic_fetch_or_explicit(&relay->word, DSM__RELAY_BROKEN,
+                                 memory_order_seq_cst);
+        if (atomic_load_explicit(&relay->sleeping, memory_order_seq_cst))
+            dsm__wake_all(&relay->word, &relay->sleeping);
+    }
+}
+
 void
 dsm__region_interrupt(struct dsm__control *control, uint32_t region,
                       uint32_t reason)
@@ -54,6 +70,7 @@ dsm__region_interrupt(struct dsm__control *control, uint32_t region,
     dsm__gate_break(&control->region.gate);
     dsm__barriers_break(control);
     dsm__queues_wake(control);
+    break_relays(control);
 }
 
 /* The bits that word w has when all parts have ended. */

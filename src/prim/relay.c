@@ -2,7 +2,9 @@
  *
  * A place's word is the number of its block and one, 0 while it is empty.  It
  * is written with release order behind the prefix, and read with acquire order
- * before it. */
+ * before it.  Whoever interrupts a region sets the highest bit in all words, so
+ * that those who wait look up; perhaps too late, in the next region, where it
+ * means nothing. */
 #include "prim/relay.h"
 
 #include "base/clock.h"
@@ -44,8 +46,8 @@ dsm__relay_take(const struct dsm__relay *relay, size_t block, void *prefix)
     int error;
 
     DSM__POINT("relay.take");
-    while ((seen = atomic_load_explicit(&event->word, memory_order_acquire)) !=
-           wanted) {
+    while (((seen = atomic_load_explicit(&event->word, memory_order_acquire)) &
+            ~DSM__RELAY_BROKEN) != wanted) {
         if (dsm__region_interrupted(control))
             return dsm__fail(DSM_EBROKEN, "the block before block %zu was lost",
                              block);

@@ -32,6 +32,7 @@
 #define DSM__ARG_INLINE 1024
 #define DSM__SCRATCH ((size_t)4096) /* per worker: two halves */
 #define DSM__RELAYED_MAX (DSM__LINE - sizeof(struct dsm__event))
+#define DSM__RELAY_BROKEN (UINT32_C(1) << 31) /* in a relay's word */
 
 /* A word to sleep on, and how many may be asleep, so that nobody pays for a
  * wake-up call that is not needed. */
