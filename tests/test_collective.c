@@ -467,6 +467,57 @@ START_TEST(one_after_the_other)
 }
 END_TEST
 
+/* ---- Worker 1 is slow to make its result of what the others left, and they
+ * are in the next call by then. */
+
+static bool slow_here;
+
+static void
+compose_slowly(void *acc, const void *right, const void *arg)
+{
+    if (slow_here)
+        pause_briefly();
+    compose_many(acc, right, arg);
+}
+
+static int
+reduce_with_one_slow(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    const struct tools *t = arg;
+    size_t n = dsm_array_count(t->a);
+    const size_t sizes[] = {64, 5000};
+
+    (void)arg_size;
+    slow_here = dsm_worker_id(self) == 1;
+    for (uint32_t k = 0; k < 12; k++) {
+        char identity[5000], wanted[5000], result[5000];
+        size_t size = sizes[k / 6];
+        struct many many;
+        dsm_op op = op_of_many(&many, identity, size);
+
+        many.salt = k;
+        op.combine = compose_slowly;
+        memcpy(wanted, identity, size);
+        fold_many(wanted, dsm_array_data(t->a), 0, n, &many);
+        if (dsm_reduce(dsm_worker_cluster(self), result, size, t->a, &op) != 0)
+            return 1;
+        if (memcmp(result, wanted, size) != 0)
+            return 2;
+    }
+    return 0;
+}
+
+START_TEST(nothing_is_written_before_it_was_read)
+{
+    dsm_cluster *cluster = cluster_of(_i);
+    struct tools t = {
+        .a = random_array(cluster, "a", DSM_UINT32, 5 * dsm__block_items(4))};
+
+    ck_dsm(dsm_cluster_run(cluster, reduce_with_one_slow, &t, sizeof t));
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 /* ---- No memory for a workspace: all are told, and it goes on. */
 
 static int
@@ -531,6 +582,7 @@ main(void)
     tcase_add_loop_test(tests, one_at_a_time, 0, 2);
     tests = test_case(suite, "many");
     tcase_add_loop_test(tests, one_after_the_other, 0, CLUSTERS);
+    tcase_add_loop_test(tests, nothing_is_written_before_it_was_read, 1, 5);
     tcase_add_test(tests, all_are_told_when_memory_is_short);
     return test_main(suite);
 }
