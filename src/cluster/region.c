@@ -108,6 +108,10 @@ start(dsm_cluster *cluster, dsm_fn fn, const void *arg, size_t arg_size)
     next += next == 0; /* 0 is no region */
     control->region.fn = fn;
     dsm__parts_reset(control, next);
+    /* A worker that is woken here may push this very thread aside. */
+    if (control->first > 0)
+        atomic_store_explicit(&dsm__worker_slot(control, 0)->cpu,
+                              sched_getcpu(), memory_order_relaxed);
     DSM__POINT("region.start");
     /* Publishes all of the above; seq_cst: see dsm__wake. */
     atomic_store_explicit(&epoch->word, next, memory_order_seq_cst);

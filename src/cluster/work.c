@@ -216,8 +216,10 @@ leave_crowd(const dsm_worker *self, uint32_t region)
         struct dsm__worker_slot *slot = dsm__worker_slot(self->control, w);
         int cpu = atomic_load_explicit(&slot->cpu, memory_order_relaxed);
 
-        if (w == self->id || slot->began != region || cpu < 0 ||
-            cpu >= CPU_SETSIZE)
+        /* The controller is where it started the region. */
+        if (w >= self->control->first && slot->began != region)
+            continue;
+        if (w == self->id || cpu < 0 || cpu >= CPU_SETSIZE)
             continue;
         CPU_SET((size_t)cpu, &busy);
         crowded = crowded || cpu == here;
