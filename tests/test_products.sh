@@ -79,12 +79,31 @@ done
 
 # ---- A worker dies.
 
+# It is a zombie, or the shell has already taken note of its end.
+ended()
+{
+    state=$(sed 's/.*) //' "/proc/$controller/stat" 2>/dev/null || :)
+    case $state in
+    '' | Z*) ;;
+    *) return 1 ;;
+    esac
+}
+
+# One that dies between two products is replaced, and that is all; then the next
+# one has to die.
 for program in matvec matmul; do
     mark=$((100000 + $$)) # tells the runs' processes
-    "$examples/$program" -p 2 -n 1000 --rounds $mark >"$work/out" \
+    "$examples/$program" -p 2 -n 2000 --rounds $mark >"$work/out" \
         2>"$work/err" &
     controller=$! pid=$! ran="$program, whose worker dies"
-    kill_worker $mark
+    for try in 1 2 3 4 5; do
+        kill_worker $mark
+        end=$(($(date +%s) + 10))
+        while ! ended && [ "$(date +%s)" -lt "$end" ]; do
+            sleep 0.05
+        done
+        ! ended || break
+    done
     tells_of_death $mark
 done
 
