@@ -3,10 +3,11 @@
  * The rows of C are cut into panels that depend on their number alone, and the
  * workers take them from a loop; OpenBLAS then does the same for a panel
  * whoever has it.  Each panel has the whole of B packed anew, so they are not
- * to be low: of the speed of one call for all, with OpenBLAS's AVX-512 kernels
- * and n = 1000 to 2000, panels of 40 rows reach 0.67, of 80 rows 0.83, of 120
- * rows 0.9, of 160 rows 0.93 and of 250 rows 0.95.  Blocks that also cut the
- * columns are slower than panels of as many items. */
+ * to be low: of the speed of one call for all, one thread with OpenBLAS's
+ * AVX-512 kernels and n = 1000 or 2000 reached 0.67 with panels of 40 rows,
+ * 0.83 of 80, 0.9 of 120, 0.93 of 160 and 0.95 of 250.  Blocks that also cut
+ * the columns were slower where there are 4 of them; of 24, faster for n = 1000
+ * and slower for 2000. */
 #include "base/error.h"
 #include "prim/collective.h"
 
