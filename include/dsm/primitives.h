@@ -20,8 +20,10 @@
  * dsm_cluster_run; so is an operator's.
  *
  * All calls are thread-safe as dsm_cluster_run is: a second region at the same
- * time is -EBUSY.  A child that the host forked, a program that attached and a
- * worker's setup or cleanup get -EPERM.  Each call that fails leaves a sentence
+ * time is -EBUSY.  A child that the host forked, a program that attached, a
+ * worker's setup or cleanup and a function that a primitive calls get -EPERM
+ * (or -EBUSY); an array of another cluster is -EINVAL, one that was destroyed
+ * -ENOENT.  Each call that fails leaves a sentence
  * for dsm_last_error.  When a call fails after it has begun, what its output
  * holds is unspecified.
  */

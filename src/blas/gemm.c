@@ -199,7 +199,7 @@ dsm_gemm(dsm_cluster *cluster, double alpha, const dsm_array *a,
          const dsm_array *b, double beta, dsm_array *c)
 {
     struct gemm g = {.alpha = alpha, .beta = beta};
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, a, b, c, NULL);
 
     if (!error)
         error = check_types(a, b, c, alpha, beta);

@@ -6,15 +6,18 @@
 #include <dsm/error.h>
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ALIGN(size) (((size) + 63) / 64 * 64)
 
-/* ---- Workspaces.  Small ones are in the control segment.  Large ones are in
- * arrays of the library's own that stay for the next call: their names tell
- * their size, so that workers can find in a region what one of them made. */
+/* ---- Workspaces.  Small ones are in the control segment, where consecutive
+ * calls take different halves.  Large ones are in arrays of the library's own
+ * that stay for the next call: their names tell their size, so that workers can
+ * find in a region what one of them made.  They need no halves, as all meet
+ * when they have found it. */
 
 static int
 open_work(dsm_array **array, dsm_cluster *cluster, size_t bytes, bool create)
@@ -80,6 +83,15 @@ place_work(dsm_cluster *cluster, dsm_worker *self, struct dsm__task *task,
     return error;
 }
 
+/* In the process that has the caller's memory nothing is copied: a distance
+ * works as an address does. */
+static void
+refer_from_here(struct dsm__task *task)
+{
+    task->argument.at -= task->argument.size ? (uintptr_t)task : 0;
+    task->identity.at -= task->identity.size ? (uintptr_t)task : 0;
+}
+
 /* ---- In a region. */
 
 static int
@@ -88,13 +100,14 @@ run_in_region(dsm_worker *self, struct dsm__task *task, void *result)
     const struct dsm__primitive *primitive = task->primitive;
     int error, broken;
 
+    refer_from_here(task);
     self->collective = primitive->name;
     error = primitive->part(self, task);
-    self->collective = NULL;
     broken = dsm_worker_barrier(self);
     error = error ? error : broken;
     if (!error && primitive->finish)
         primitive->finish(task, self->count, self->id, result);
+    self->collective = NULL;
     self->half ^= 1;
     return error;
 }
@@ -158,7 +171,7 @@ pack(const struct dsm__task *task, size_t size, size_t *packed_size)
 }
 
 static int
-run_as_region(dsm_cluster *cluster, const struct dsm__task *task, size_t size,
+run_as_region(dsm_cluster *cluster, struct dsm__task *task, size_t size,
               void *result)
 {
     struct finish_context context = {task, cluster->member.control->workers,
@@ -167,19 +180,20 @@ run_as_region(dsm_cluster *cluster, const struct dsm__task *task, size_t size,
     int error;
 
     if (task->argument.size || task->identity.size) {
-        context.task = packed = pack(task, size, &size);
+        packed = pack(task, size, &size);
         if (!packed)
             return dsm__fail(-ENOMEM, "%s: no memory to copy its argument",
                              task->primitive->name);
     }
-    error = dsm__cluster_run(cluster, run_part, context.task, size, finish,
-                             &context);
+    refer_from_here(task);
+    error = dsm__cluster_run(cluster, run_part, packed ? packed : task, size,
+                             finish, &context);
     free(packed);
     return error;
 }
 
-int
-dsm__primitive_check(dsm_cluster *cluster, const char *call)
+static int
+check_caller(dsm_cluster *cluster, const char *call)
 {
     dsm_worker *self;
 
@@ -200,6 +214,38 @@ dsm__primitive_check(dsm_cluster *cluster, const char *call)
                      call);
 }
 
+/* A handle of another cluster leads to memory that the workers have not. */
+static int
+check_array(const dsm_cluster *cluster, const char *call,
+            const dsm_array *array)
+{
+    const struct dsm__control *control = cluster->member.control;
+    uintptr_t offset = (uintptr_t)array - (uintptr_t)control;
+
+    if (offset < control->objects_offset || offset >= control->arena_offset)
+        return dsm__fail(-EINVAL, "%s: the array at %p is none of cluster '%s'",
+                         call, (const void *)array, control->name);
+    if (atomic_load_explicit(&array->object.state, memory_order_acquire) !=
+        DSM__LIVE)
+        return dsm__fail(-ENOENT, "%s: array '%s' was destroyed", call,
+                         dsm_array_name(array));
+    return 0;
+}
+
+int
+dsm__primitive_check(dsm_cluster *cluster, const char *call, ...)
+{
+    int error = check_caller(cluster, call);
+    const dsm_array *array;
+    va_list arrays;
+
+    va_start(arrays, call);
+    while (!error && (array = va_arg(arrays, const dsm_array *)))
+        error = check_array(cluster, call, array);
+    va_end(arrays);
+    return error;
+}
+
 int
 dsm__collective(dsm_cluster *cluster, const struct dsm__primitive *primitive,
                 struct dsm__task *task, size_t size, size_t work, void *result)
@@ -210,12 +256,8 @@ dsm__collective(dsm_cluster *cluster, const struct dsm__primitive *primitive,
     task->primitive = primitive;
     if (error)
         return error;
-    if (!self)
-        return run_as_region(cluster, task, size, result);
-    /* Distances from the task work as addresses do. */
-    task->argument.at -= task->argument.size ? (uintptr_t)task : 0;
-    task->identity.at -= task->identity.size ? (uintptr_t)task : 0;
-    return run_in_region(self, task, result);
+    return self ? run_in_region(self, task, result)
+                : run_as_region(cluster, task, size, result);
 }
 
 /* ---- Checks. */

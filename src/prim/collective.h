@@ -38,9 +38,12 @@ struct dsm__primitive {
                    unsigned here, void *result);
 };
 
-/* The first thing that a primitive calls: 0, or -EPERM with a sentence where it
- * may not be called.  Handles of arrays are not to be followed before. */
-DSM_API int dsm__primitive_check(dsm_cluster *cluster, const char *call);
+/* The first thing that a primitive calls, with its arrays, and NULL behind
+ * them: they are not to be followed before.  0, or with a sentence -EPERM:
+ * it may not be called here; -EINVAL: an array is another cluster's; -ENOENT:
+ * it was destroyed. */
+DSM_API int dsm__primitive_check(dsm_cluster *cluster, const char *call, ...)
+    __attribute__((sentinel));
 
 /* Runs a primitive whose task, of `size` bytes, begins with *task; each worker
  * has at least `work` bytes of workspace.  *result is made by finish. */

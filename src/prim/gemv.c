@@ -135,7 +135,7 @@ dsm_gemv(dsm_cluster *cluster, double alpha, const dsm_array *a,
          const dsm_array *x, double beta, dsm_array *y)
 {
     struct gemv_task t = {.alpha = alpha, .beta = beta};
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, a, x, y, NULL);
 
     if (!error)
         error = check_types(a, x, y, alpha, beta);

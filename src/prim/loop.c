@@ -315,7 +315,7 @@ dsm_for(dsm_cluster *cluster, size_t n, dsm_schedule schedule, size_t chunk,
 {
     static const struct dsm__primitive primitive = {"dsm_for", loop_part, NULL};
     struct loop_task t = {.body = body, .n = n, .schedule = schedule};
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, NULL);
 
     if (!error)
         error = dsm__give_argument(cluster, &t.task, arg, arg_size);

@@ -56,7 +56,7 @@ dsm_map(dsm_cluster *cluster, dsm_array *out, const dsm_array *in,
         dsm_map_fn fn, const void *arg, size_t arg_size)
 {
     struct map_task t = {.fn = fn};
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, out, in, NULL);
 
     if (!error)
         error = dsm__check_counts(__func__, out, in);

@@ -224,7 +224,7 @@ dsm_pack(dsm_cluster *cluster, dsm_array *out, size_t *count,
     int error;
 
     *count = 0;
-    error = dsm__primitive_check(cluster, __func__);
+    error = dsm__primitive_check(cluster, __func__, out, in, mask, NULL);
     if (!error)
         error = dsm__check_counts(__func__, in, mask);
     if (!error)
@@ -252,7 +252,7 @@ dsm_filter(dsm_cluster *cluster, dsm_array *out, size_t *count,
     int error;
 
     *count = 0;
-    error = dsm__primitive_check(cluster, __func__);
+    error = dsm__primitive_check(cluster, __func__, in, out, NULL);
     if (!error)
         error = dsm__give_argument(cluster, &t.task, arg, arg_size);
     return error ? error : pack(cluster, &primitive, &t, out, count, in);

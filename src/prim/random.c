@@ -171,7 +171,7 @@ dsm_random_uniform(dsm_cluster *cluster, dsm_array *array, double low,
     static const struct dsm__primitive primitive = {"dsm_random_uniform",
                                                     random_part, NULL};
     struct random_task t = {.a = low, .b = high, .seed = seed};
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, array, NULL);
 
     if (error)
         return error;
@@ -192,7 +192,7 @@ dsm_random_normal(dsm_cluster *cluster, dsm_array *array, double mean,
                                                     random_part, NULL};
     struct random_task t = {
         .a = mean, .b = deviation, .seed = seed, .normal = true};
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, array, NULL);
 
     if (error)
         return error;

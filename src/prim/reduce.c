@@ -212,7 +212,7 @@ int
 dsm_reduce(dsm_cluster *cluster, void *result, size_t result_size,
            const dsm_array *in, const dsm_op *op)
 {
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, in, NULL);
 
     return error
                ? error
@@ -223,7 +223,7 @@ int
 dsm_dot(dsm_cluster *cluster, void *result, size_t result_size,
         const dsm_array *x, const dsm_array *y)
 {
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, x, y, NULL);
 
     if (!error)
         error = dsm__check_counts(__func__, x, y);

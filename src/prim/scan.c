@@ -212,7 +212,7 @@ dsm_scan(dsm_cluster *cluster, dsm_array *out, const dsm_array *in,
 {
     struct scan_task t = {.op = *op, .exclusive = kind == DSM_SCAN_EXCLUSIVE};
     struct dsm__monoid monoid;
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, out, in, NULL);
 
     if (!error)
         error = dsm__op_bind(op, dsm_array_type(in), &monoid);
