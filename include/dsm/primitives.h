@@ -23,9 +23,8 @@
  * time is -EBUSY.  A child that the host forked, a program that attached, a
  * worker's setup or cleanup and a function that a primitive calls get -EPERM
  * (or -EBUSY); an array of another cluster is -EINVAL, one that was destroyed
- * -ENOENT.  Each call that fails leaves a sentence
- * for dsm_last_error.  When a call fails after it has begun, what its output
- * holds is unspecified.
+ * -ENOENT.  Each call that fails leaves a sentence for dsm_last_error.  When a
+ * call fails after it has begun, what its output holds is unspecified.
  */
 #ifndef DSM_PRIMITIVES_H
 #define DSM_PRIMITIVES_H
@@ -53,16 +52,17 @@ typedef enum dsm_schedule {
 typedef void (*dsm_body)(dsm_worker *self, size_t begin, size_t end,
                          const void *arg);
 
-/* Runs body on 0 .. n-1, each item once, in pieces of `chunk` items; the last
- * may be smaller, and GUIDED takes larger ones first.  chunk 0: the share
- * itself (STATIC), n / (16 workers) but at least 1 (DYNAMIC), 1 (GUIDED and
- * STEAL), by measurement (AUTO; with a chunk it is STEAL).  The chunk that was
- * used is in dsm_worker_info.  A body may not call a primitive; it may end its
- * region by dsm_worker_fail. The shared counter is that of self-scheduling
- * loops (Tang and Yew 1986), GUIDED follows Polychronopoulos and Kuck 1987,
- * STEAL the stealing of halves (Blumofe and Leiserson 1999; Hendler and Shavit
- * 2002). 0; -EINVAL: no such schedule, n above 2^52, or an argument that is not
- * shared; DSM_ECANCELED: dsm_cluster_cancel ended it before all were done. */
+/* Runs body on 0 .. n-1, each item once, in pieces of `chunk` items that begin
+ * at multiples of it; the last may be smaller, and GUIDED takes larger ones
+ * anywhere.  chunk 0: the share itself (STATIC), n / (16 workers) but at least
+ * 1 (DYNAMIC), 1 (GUIDED and STEAL), by measurement (AUTO;
+ * with a chunk it is STEAL).  The chunk that was used is in dsm_worker_info.  A
+ * body may not call a primitive; it may end its region by dsm_worker_fail.  The
+ * shared counter is that of self-scheduling loops (Tang and Yew 1986), GUIDED
+ * follows Polychronopoulos and Kuck 1987, STEAL the stealing of halves (Blumofe
+ * and Leiserson 1999; Hendler and Shavit 2002). 0; -EINVAL: no such schedule,
+ * more than 2^52 items, or an argument that is not shared; DSM_ECANCELED:
+ * cancelled, with items left. */
 DSM_API DSM_CHECKED int dsm_for(dsm_cluster *cluster, size_t n,
                                 dsm_schedule schedule, size_t chunk,
                                 dsm_body body, const void *arg, size_t arg_size)

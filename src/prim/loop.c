@@ -22,10 +22,15 @@
  * that others use a hundred. */
 #define TAKE_TICKS 8000
 
+/* The most: a counter that each worker moves on behind the end once does not
+ * wrap, whatever the chunk. */
+#define ITEMS_MAX (SIZE_MAX / 4 / DSM_WORKERS_MAX)
+
 struct loop_task {
     struct dsm__task task;
     dsm_body body;
-    size_t n, chunk, unit; /* a unit of a share, in items: a chunk (STEAL) */
+    size_t n, chunk, unit; /* a unit of a share, in items: whole chunks, so
+                              many that 32 bits count the units */
     dsm_schedule schedule;
 };
 
@@ -244,11 +249,11 @@ run_shares(struct loop *loop)
 static int
 open_loop(dsm_worker *self, const struct loop_task *t)
 {
-    size_t units = (t->n + t->unit - 1) / t->unit;
-    dsm_range share = dsm_worker_range(self, units);
+    dsm_range share;
 
-    if (t->schedule == DSM_SCHEDULE_STATIC)
+    if (t->schedule == DSM_SCHEDULE_STATIC || t->n == 0)
         return 0;
+    share = dsm_worker_range(self, (t->n + t->unit - 1) / t->unit);
     if (self->id == 0)
         atomic_store_explicit(&self->control->region.next, 0,
                               memory_order_relaxed);
@@ -292,8 +297,9 @@ loop_part(dsm_worker *self, const struct dsm__task *task)
         &self->slot->chunk,
         t->schedule == DSM_SCHEDULE_AUTO || !t->chunk ? loop.take : t->chunk,
         memory_order_relaxed);
-    return goes_on(&loop) ? 0
-                          : dsm__fail(DSM_EBROKEN, "the loop was interrupted");
+    if (goes_on(&loop))
+        return 0;
+    return dsm__fail(DSM_EBROKEN, "the loop was left, as its region ended");
 }
 
 /* What a chunk of 0 stands for. */
@@ -324,19 +330,15 @@ dsm_for(dsm_cluster *cluster, size_t n, dsm_schedule schedule, size_t chunk,
     if (schedule < DSM_SCHEDULE_AUTO || schedule > DSM_SCHEDULE_STEAL)
         return dsm__fail(-EINVAL, "dsm_for: there is no schedule %d",
                          (int)schedule);
-    /* So that no counter and no worker's next chunk runs over. */
-    if (n > SIZE_MAX / 4 / DSM_WORKERS_MAX)
+    if (n > ITEMS_MAX)
         return dsm__fail(-EINVAL, "dsm_for: %zu items are too many", n);
+    /* AUTO learns; who knows the chunk needs nothing else of it. */
+    if (schedule == DSM_SCHEDULE_AUTO && chunk > 0)
+        t.schedule = DSM_SCHEDULE_STEAL;
     t.chunk = chunk < n ? chunk : n;
     if (chunk == 0)
         t.chunk = default_chunk(schedule, n, cluster->member.control->workers);
-    else if (schedule == DSM_SCHEDULE_AUTO)
-        t.schedule = DSM_SCHEDULE_STEAL;
-    /* So that 32 bits count the units. */
-    t.unit = n / ((size_t)1 << 31) + 1;
-    if (t.schedule == DSM_SCHEDULE_STEAL) {
-        t.chunk = t.chunk > t.unit ? t.chunk : t.unit;
-        t.unit = t.chunk;
-    }
+    if (t.chunk > 0) /* else it has no units: see open_loop */
+        t.unit = t.chunk * (n / t.chunk / ((size_t)1 << 31) + 1);
     return dsm__collective(cluster, &primitive, &t.task, sizeof t, 0, NULL);
 }
