@@ -108,9 +108,16 @@ make_items(dsm_type type, int kind, void *items, size_t n)
         return lanes[0];                                                       \
     }                                                                          \
                                                                                \
+    /* Out of line, as in array/op.c. */                                       \
+    static __attribute__((noinline))                                           \
+    real real_part_##name(const real *x, const real *y)                        \
+    {                                                                          \
+        return x[0] * y[0] - x[1] * y[1];                                      \
+    }                                                                          \
+                                                                               \
     static void multiply_##name(real *x, const real *y)                        \
     {                                                                          \
-        real re = x[0] * y[0] - x[1] * y[1];                                   \
+        real re = real_part_##name(x, y);                                      \
                                                                                \
         x[1] = x[0] * y[1] + x[1] * y[0];                                      \
         x[0] = re;                                                             \
