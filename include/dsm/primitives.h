@@ -141,10 +141,11 @@ DSM_API DSM_CHECKED int dsm_dot(dsm_cluster *cluster, void *result,
  * or normal (by Box and Muller 1958).  Element i depends on (seed, i) and the
  * arguments alone: the generator is the counter-based Philox4x32-10 (Salmon,
  * Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3").
- * Normal ones are made with the C library's log and sincos, and may differ in
- * their last bits with its version and the instructions that it chooses.
- * 0; -EINVAL: another type, low > high, a negative deviation, or an argument
- * that is not finite or that the type does not reach. */
+ * They are the same on every CPU, to the last bit: the logarithm and the sines
+ * are the library's own, with an error below 2 ulp.
+ * 0; -EINVAL: another type, low > high, no float32 between them, a negative
+ * deviation, or an argument that is not finite or that the type does not
+ * reach. */
 DSM_API DSM_CHECKED int dsm_random_uniform(dsm_cluster *cluster,
                                            dsm_array *array, double low,
                                            double high, uint64_t seed)

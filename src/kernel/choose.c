@@ -9,7 +9,7 @@
     {                                                                          \
 #isa, dsm__folds_##isa, dsm__scans_##isa, dsm__dots_##isa,             \
             dsm__mark_##isa, dsm__packs_##isa, dsm__stream_##isa,              \
-            dsm__row_dots_##isa                                                \
+            dsm__row_dots_##isa, dsm__uniforms_##isa, dsm__normals_##isa       \
     }
 
 /* The best first. */

@@ -34,6 +34,8 @@
         void *, const void *, size_t, const void *, size_t, size_t);           \
     extern size_t (*const dsm__packs_##isa[5])(void *, const void *,           \
                                                const uint64_t *, size_t);      \
+    extern dsm__draw *const dsm__uniforms_##isa[DSM__NUMBER_TYPES];            \
+    extern dsm__draw *const dsm__normals_##isa[DSM__NUMBER_TYPES];             \
     size_t dsm__mark_##isa(uint64_t *, const uint8_t *, size_t);               \
     void dsm__stream_##isa(void *, const void *, size_t);
 

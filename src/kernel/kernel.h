@@ -49,6 +49,19 @@ struct dsm__scan {
     void (*exclusive)(void *out, const void *in, size_t n, void *carry);
 };
 
+/* Random numbers: of a uniform distribution from a to below b, or of a normal
+ * one of mean a and deviation b. */
+struct dsm__random {
+    uint64_t seed;
+    double a, b;
+    double least, greatest; /* of the uniform ones, as numbers of their type */
+};
+
+/* Makes the items of `pairs` pairs, of which the first has the number `pair`: a
+ * pair is two neighbours, which depend on its number, 2^64 at most, alone. */
+typedef void dsm__draw(void *out, const struct dsm__random *random,
+                       uint64_t pair, size_t pairs);
+
 struct dsm__kernels {
     const char *name;
     const struct dsm__fold (*folds)[DSM__BUILTINS];
@@ -76,6 +89,9 @@ struct dsm__kernels {
      * behind `rows`, for `count` rows.  NULL for a type that has none. */
     void (*const *row_dots)(void *sums, const void *rows, size_t stride,
                             const void *x, size_t n, size_t count);
+
+    /* NULL for types other than float32 and float64. */
+    dsm__draw *const *uniforms, *const *normals;
 };
 
 /* The best ones that this CPU runs; the same at each call. */

@@ -6,7 +6,6 @@
 
 #include <dsm/primitives.h>
 
-#include <Random123/philox.h>
 #include <errno.h>
 #include <float.h>
 #include <math.h>
@@ -18,108 +17,23 @@ _Static_assert(PIECE * 2 * sizeof(double) <= DSM__WRITER_STEP,
 
 struct random_task {
     struct dsm__task task;
-    double a, b; /* low and high; mean and deviation */
-    uint64_t seed;
-    bool normal, wide; /* wide: float64 */
+    struct dsm__random random;
+    bool normal;
+    dsm_type type;
     size_t n;
     char *out;
 };
-
-/* Two 64-bit numbers for each pair. */
-static void
-draw(uint64_t (*drawn)[2], uint64_t first, size_t pairs, uint64_t seed)
-{
-    philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
-
-    for (size_t k = 0; k < pairs; k++) {
-        uint64_t pair = first + k;
-        philox4x32_ctr_t counter = {
-            {(uint32_t)pair, (uint32_t)(pair >> 32), 0, 0}};
-
-        counter = philox4x32(counter, key);
-        drawn[k][0] = (uint64_t)counter.v[1] << 32 | counter.v[0];
-        drawn[k][1] = (uint64_t)counter.v[3] << 32 | counter.v[2];
-    }
-}
-
-/* In [0, 1): the upper 53 bits. */
-static double
-unit(uint64_t bits)
-{
-    return (double)(bits >> 11) * 0x1p-53;
-}
-
-/* In [low, high), though rounding may reach beyond. */
-static double
-between(double low, double high, double u)
-{
-    double x = low * (1 - u) + high * u;
-
-    if (x < low)
-        x = low;
-    return x >= high && low < high ? nextafter(high, low) : x;
-}
-
-static float
-between_floats(double low, double high, double u)
-{
-    float x = (float)between(low, high, u);
-
-    if (x < low)
-        x = nextafterf(x, INFINITY);
-    return x >= high && low < high ? nextafterf((float)high, (float)low) : x;
-}
-
-static void
-make_pair(const struct random_task *t, const uint64_t drawn[2], double pair[2])
-{
-    /* In (0, 1], so that its logarithm is finite. */
-    double u = 1 - unit(drawn[0]), v = unit(drawn[1]);
-    double radius = t->b * sqrt(-2 * log(u)), sine, cosine;
-
-    sincos(6.283185307179586 * v, &sine, &cosine);
-    pair[0] = t->a + radius * cosine;
-    pair[1] = t->a + radius * sine;
-}
-
-static void
-make_doubles(const struct random_task *t, double *out, uint64_t (*drawn)[2],
-             size_t pairs)
-{
-    for (size_t k = 0; k < pairs; k++, out += 2)
-        if (t->normal) {
-            make_pair(t, drawn[k], out);
-        } else {
-            out[0] = between(t->a, t->b, unit(drawn[k][0]));
-            out[1] = between(t->a, t->b, unit(drawn[k][1]));
-        }
-}
-
-static void
-make_floats(const struct random_task *t, float *out, uint64_t (*drawn)[2],
-            size_t pairs)
-{
-    double pair[2];
-
-    for (size_t k = 0; k < pairs; k++, out += 2)
-        if (t->normal) {
-            make_pair(t, drawn[k], pair);
-            out[0] = (float)pair[0];
-            out[1] = (float)pair[1];
-        } else {
-            out[0] = between_floats(t->a, t->b, unit(drawn[k][0]));
-            out[1] = between_floats(t->a, t->b, unit(drawn[k][1]));
-        }
-}
 
 static int
 random_part(dsm_worker *self, const struct dsm__task *task)
 {
     const struct random_task *t = (const struct random_task *)task;
-    size_t size = t->wide ? sizeof(double) : sizeof(float);
+    const struct dsm__kernels *kernels = dsm__kernels();
+    dsm__draw *draw =
+        (t->normal ? kernels->normals : kernels->uniforms)[t->type];
+    size_t size = dsm_type_size(t->type);
     dsm_range share = dsm_worker_range(self, (t->n + 1) / 2);
     size_t end = 2 * share.end < t->n ? 2 * share.end : t->n;
-    uint64_t drawn[PIECE][2];
     struct dsm__writer writer;
 
     if (share.begin == share.end)
@@ -132,33 +46,53 @@ random_part(dsm_worker *self, const struct dsm__task *task)
         size_t pairs = share.end - p < PIECE ? share.end - p : PIECE;
         size_t items = end - 2 * p < 2 * pairs ? end - 2 * p : 2 * pairs;
 
-        draw(drawn, p, pairs, t->seed);
-        if (t->wide)
-            make_doubles(t, dsm__writer_room(&writer), drawn, pairs);
-        else
-            make_floats(t, dsm__writer_room(&writer), drawn, pairs);
+        draw(dsm__writer_room(&writer), &t->random, p, pairs);
         dsm__writer_wrote(&writer, items * size);
     }
     dsm__writer_end(&writer);
     return 0;
 }
 
+/* Sets the least and the greatest number of the items' type from low to below
+ * high, where rounding ends; false: there is none. */
+static bool
+set_ends(struct dsm__random *r, bool narrow)
+{
+    float low = (float)r->a, high = (float)r->b;
+
+    if (r->a == r->b) {
+        r->least = r->greatest = narrow ? low : r->a;
+    } else if (narrow) {
+        r->least = low < r->a ? nextafterf(low, INFINITY) : low;
+        r->greatest = high < r->b ? high : nextafterf(high, -INFINITY);
+    } else {
+        r->least = r->a;
+        r->greatest = nextafter(r->b, r->a);
+    }
+    return r->least <= r->greatest;
+}
+
 static int
 fill(dsm_cluster *cluster, const struct dsm__primitive *primitive,
      struct random_task *t, dsm_array *array)
 {
-    dsm_type type = dsm_array_type(array);
+    struct dsm__random *r = &t->random;
+    bool narrow;
 
-    if (type != DSM_FLOAT32 && type != DSM_FLOAT64)
+    t->type = dsm_array_type(array);
+    if (t->type != DSM_FLOAT32 && t->type != DSM_FLOAT64)
         return dsm__fail(-EINVAL,
                          "%s fills arrays of float32 or float64; '%s' has "
                          "items of %s",
                          primitive->name, dsm_array_name(array),
-                         dsm_type_name(type));
-    t->wide = type == DSM_FLOAT64;
-    if (!t->wide && (fabs(t->a) > FLT_MAX || fabs(t->b) > FLT_MAX))
+                         dsm_type_name(t->type));
+    narrow = t->type == DSM_FLOAT32;
+    if (narrow && (fabs(r->a) > FLT_MAX || fabs(r->b) > FLT_MAX))
         return dsm__fail(-EINVAL, "%s: %g and %g: a float32 ends at %g",
-                         primitive->name, t->a, t->b, (double)FLT_MAX);
+                         primitive->name, r->a, r->b, (double)FLT_MAX);
+    if (!t->normal && !set_ends(r, narrow))
+        return dsm__fail(-EINVAL, "%s: no float32 is from %.17g to below %.17g",
+                         primitive->name, r->a, r->b);
     t->n = dsm_array_count(array);
     t->out = dsm_array_data(array);
     return dsm__collective(cluster, primitive, &t->task, sizeof *t, 0, NULL);
@@ -170,8 +104,8 @@ dsm_random_uniform(dsm_cluster *cluster, dsm_array *array, double low,
 {
     static const struct dsm__primitive primitive = {"dsm_random_uniform",
                                                     random_part, NULL};
-    struct random_task t = {.a = low, .b = high, .seed = seed};
-    int error = dsm__primitive_check(cluster, __func__, array, NULL);
+    struct random_task t = {.random = {.seed = seed, .a = low, .b = high}};
+    int error = dsm__primitive_check(cluster, __func__);
 
     if (error)
         return error;
@@ -190,9 +124,9 @@ dsm_random_normal(dsm_cluster *cluster, dsm_array *array, double mean,
 {
     static const struct dsm__primitive primitive = {"dsm_random_normal",
                                                     random_part, NULL};
-    struct random_task t = {
-        .a = mean, .b = deviation, .seed = seed, .normal = true};
-    int error = dsm__primitive_check(cluster, __func__, array, NULL);
+    struct random_task t = {.random = {.seed = seed, .a = mean, .b = deviation},
+                            .normal = true};
+    int error = dsm__primitive_check(cluster, __func__);
 
     if (error)
         return error;
