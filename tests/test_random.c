@@ -2,6 +2,8 @@
  * each item by its number alone, and numbers that are as they should be. */
 #include "calls.h"
 
+#include "kernel/elementary.h"
+
 #include <float.h>
 
 static int
@@ -75,10 +77,10 @@ unit(size_t i, uint64_t seed)
 static double
 normal(size_t i, double mean, double deviation, uint64_t seed)
 {
-    double radius = deviation * sqrt(-2 * log(1 - unit(i & ~(size_t)1, seed)));
-    double angle = 6.283185307179586 * unit(i | 1, seed);
+    double u = 1 - unit(i & ~(size_t)1, seed), sine, cosine;
 
-    return mean + radius * (i % 2 ? sin(angle) : cos(angle));
+    dsm__sincos(unit(i | 1, seed), &sine, &cosine);
+    return mean + deviation * sqrt(-2 * dsm__log(u)) * (i % 2 ? sine : cosine);
 }
 
 /* ---- Each item by its number, whoever makes it and however many there are. */
@@ -242,8 +244,7 @@ START_TEST(mistakes_are_told)
     ck_dsm_error(dsm_random_uniform(cluster, b, 0, 1, 1), -EINVAL,
                  "'b' has items of int32");
     ck_dsm_error(dsm_random_normal(cluster, b, 0, 1, 1), -EINVAL, "int32");
-    ck_dsm_error(dsm_random_uniform(cluster, a, 1, 0, 1), -EINVAL,
-                 "1 to 0");
+    ck_dsm_error(dsm_random_uniform(cluster, a, 1, 0, 1), -EINVAL, "1 to 0");
     ck_dsm_error(dsm_random_uniform(cluster, a, 0, INFINITY, 1), -EINVAL,
                  "inf");
     ck_dsm_error(dsm_random_uniform(cluster, a, NAN, 1, 1), -EINVAL, "nan");

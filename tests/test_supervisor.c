@@ -386,11 +386,29 @@ END_TEST
 
 /* ---- At its own critical moments. */
 
+/* The parts of all workers but 0 have ended in the cluster's first region. */
+static bool
+others_ended(const void *self)
+{
+    dsm_cluster *cluster = dsm_worker_cluster(self);
+    bool ended = true;
+
+    for (unsigned w = 1; w < dsm_cluster_workers(cluster); w++) {
+        dsm_worker_info info = DSM_WORKER_INFO_INIT;
+
+        ended &= dsm_cluster_worker(cluster, w, &info) == 0 &&
+                 info.regions == 1 && info.state == DSM_WORKER_IDLE;
+    }
+    return ended;
+}
+
+/* Worker 0 dies last, or the others would die with the supervisor before their
+ * parts have ended. */
 static int
 end_by_signal(dsm_worker *self, const void *arg, size_t arg_size)
 {
     (void)arg, (void)arg_size;
-    if (dsm_worker_id(self) == 0)
+    if (dsm_worker_id(self) == 0 && test_poll(others_ended, self))
         raise(SIGKILL);
     return 0;
 }

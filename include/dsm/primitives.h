@@ -61,7 +61,7 @@ typedef void (*dsm_body)(dsm_worker *self, size_t begin, size_t end,
  * shared counter is that of self-scheduling loops (Tang and Yew 1986), GUIDED
  * follows Polychronopoulos and Kuck 1987, STEAL the stealing of halves (Blumofe
  * and Leiserson 1999; Hendler and Shavit 2002). 0; -EINVAL: no such schedule,
- * more than 2^52 items, or an argument that is not shared; DSM_ECANCELED:
+ * more than 2^53 items, or an argument that is not shared; DSM_ECANCELED:
  * cancelled, with items left. */
 DSM_API DSM_CHECKED int dsm_for(dsm_cluster *cluster, size_t n,
                                 dsm_schedule schedule, size_t chunk,

@@ -24,7 +24,7 @@
 
 /* The most: a counter that each worker moves on behind the end once does not
  * wrap, whatever the chunk. */
-#define ITEMS_MAX (SIZE_MAX / 4 / DSM_WORKERS_MAX)
+#define ITEMS_MAX (UINT64_MAX / (DSM_WORKERS_MAX + 1))
 
 struct loop_task {
     struct dsm__task task;

@@ -105,7 +105,7 @@ dsm_random_uniform(dsm_cluster *cluster, dsm_array *array, double low,
     static const struct dsm__primitive primitive = {"dsm_random_uniform",
                                                     random_part, NULL};
     struct random_task t = {.random = {.seed = seed, .a = low, .b = high}};
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, array, NULL);
 
     if (error)
         return error;
@@ -126,7 +126,7 @@ dsm_random_normal(dsm_cluster *cluster, dsm_array *array, double mean,
                                                     random_part, NULL};
     struct random_task t = {.random = {.seed = seed, .a = mean, .b = deviation},
                             .normal = true};
-    int error = dsm__primitive_check(cluster, __func__);
+    int error = dsm__primitive_check(cluster, __func__, array, NULL);
 
     if (error)
         return error;
