@@ -30,10 +30,10 @@ typedef struct {
             NAME(vector) here = from >= 0 ? g.r[from] : before;                \
             NAME(vector) left = from >= 1 ? g.r[from - 1] : before;            \
                                                                                \
-            to.r[k] = (by) % WIDTH == 0                                        \
-                          ? here                                               \
-                          : __builtin_shufflevector(                           \
-                                left, here, INDICES(WIDTH - (by) % WIDTH));    \
+            to.r[k] =                                                          \
+                (by) % WIDTH == 0                                              \
+                    ? here                                                     \
+                    : SHUFFLE(left, here, INDICES(WIDTH - (by) % WIDTH));      \
         }                                                                      \
         return to;                                                             \
     }

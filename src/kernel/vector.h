@@ -45,6 +45,16 @@ static inline NAME(vector)
     return (NAME(vector))(((NAME(mask))x & m) | ((NAME(mask))y & ~m));
 }
 
+/* Lanes of x and then of y, by constant numbers.  gcc before 12 has no
+ * __builtin_shufflevector. */
+#ifndef SHUFFLE
+#ifdef __clang__
+#define SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (NAME(mask)){__VA_ARGS__})
+#endif
+#endif
+
 #ifndef SUM_OF
 /* The operators, on numbers and on vectors.  The first NaN stays, as in
  * array/op.c. */
