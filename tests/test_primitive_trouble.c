@@ -372,6 +372,38 @@ START_TEST(arrays_of_others)
 }
 END_TEST
 
+/* Nothing is no part of anything. */
+START_TEST(empty_views_overlap_nothing)
+{
+    dsm_cluster *cluster = cluster_of(_i);
+    dsm_array *x = make_array(cluster, "x", DSM_FLOAT64, 100);
+    dsm_array *none = make_array(cluster, "none", DSM_BOOL, 0);
+    size_t count = 1;
+
+    ck_dsm(dsm_pack(cluster, x, &count, view_of(x, 50, 0), none));
+    ck_assert_uint_eq(count, 0);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
+/* Limits that are no floats, and close to each other. */
+START_TEST(floats_within_limits)
+{
+    const double low = 0.7, high = 0.7000002;
+    dsm_cluster *cluster = cluster_of(_i);
+    dsm_array *array = make_array(cluster, "x", DSM_FLOAT32, 1000);
+    const float *x = dsm_array_data(array);
+
+    ck_dsm(dsm_random_uniform(cluster, array, low, high, 1));
+    for (size_t i = 0; i < 1000; i++)
+        ck_assert(x[i] >= low && x[i] < high);
+    ck_dsm(dsm_random_uniform(cluster, array, 0.25, 0.25, 1));
+    for (size_t i = 0; i < 1000; i++)
+        ck_assert(x[i] == 0.25f);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -387,5 +419,8 @@ main(void)
     tests = test_case(suite, "mistakes");
     tcase_add_loop_test(tests, not_within_each_other, 0, CLUSTERS);
     tcase_add_loop_test(tests, arrays_of_others, 0, CLUSTERS);
+    tests = test_case(suite, "limits");
+    tcase_add_loop_test(tests, empty_views_overlap_nothing, 4, 6);
+    tcase_add_loop_test(tests, floats_within_limits, 4, 6);
     return test_main(suite);
 }

@@ -88,6 +88,17 @@ dsm__block_items(size_t item_size)
     return items > 0 ? items : 1;
 }
 
+/* Items of block `block` of n items; 0 behind the last. */
+static inline size_t
+dsm__block_length(size_t n, size_t block_items, size_t block)
+{
+    size_t first = block * block_items;
+
+    if (first >= n)
+        return 0;
+    return n - first < block_items ? n - first : block_items;
+}
+
 /* Fills this worker's page table for a range of an array's data. */
 static inline void
 dsm__populate(const dsm_worker *self, const void *from, size_t bytes)

@@ -47,11 +47,7 @@ struct packing {
 static size_t
 length(const struct pack_task *t, size_t block)
 {
-    size_t first = block * t->block;
-
-    if (block >= t->blocks)
-        return 0;
-    return t->n - first < t->block ? t->n - first : t->block;
+    return dsm__block_length(t->n, t->block, block);
 }
 
 static void

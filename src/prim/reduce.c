@@ -71,7 +71,7 @@ fold_block(struct view *view, size_t block, void *acc)
     const struct reduce_task *t = view->task;
     const struct dsm__monoid *monoid = &view->monoid;
     size_t first = block * t->block, at = first * monoid->item_size;
-    size_t n = t->n - first < t->block ? t->n - first : t->block;
+    size_t n = dsm__block_length(t->n, t->block, block);
     struct dsm__folding folding;
 
     dsm__fold_open(monoid, &folding, acc);

@@ -77,11 +77,7 @@ fold_turn(struct scan *scan, struct dsm__folding *folding, size_t first,
 static size_t
 length(const struct scan_task *t, size_t block)
 {
-    size_t first = block * t->block;
-
-    if (block >= t->blocks)
-        return 0;
-    return t->n - first < t->block ? t->n - first : t->block;
+    return dsm__block_length(t->n, t->block, block);
 }
 
 /* Scans a block and folds another meanwhile; both turn by turn. */
