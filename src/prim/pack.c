@@ -132,19 +132,32 @@ populate(const struct packing *p, size_t next, size_t to, size_t count)
         dsm__populate(self, t->out + to * t->size, count * t->size);
 }
 
+/* One by one, as an initializer would set all the bits and buffers, too. */
+static void
+begin(struct packing *p, const struct pack_task *t)
+{
+    const struct dsm__kernels *kernels = dsm__kernels();
+    size_t most = t->room < t->n ? t->room : t->n;
+
+    p->task = t;
+    p->arg = dsm__given(&t->task, &t->task.argument);
+    p->mark = kernels->mark;
+    p->kernel = find_kernel(kernels, t->size);
+    p->turn = t->size > 8 ? TURN / 2 : TURN;
+    p->stream = dsm__writer_streams(most * t->size);
+    p->count = 0;
+    p->half = 0;
+}
+
 static int
 pack_part(dsm_worker *self, const struct dsm__task *task)
 {
     const struct pack_task *t = (const struct pack_task *)task;
-    const struct dsm__kernels *kernels = dsm__kernels();
-    struct packing p = {.task = t, .mark = kernels->mark};
+    struct packing p;
     size_t *total = dsm__work(task, 0), to = 0;
     int error = dsm__relay_open(&p.relay, self, sizeof to, NULL, 0);
 
-    p.arg = dsm__given(task, &task->argument);
-    p.kernel = find_kernel(kernels, t->size);
-    p.turn = t->size > 8 ? TURN / 2 : TURN;
-    p.stream = dsm__writer_streams((t->room < t->n ? t->room : t->n) * t->size);
+    begin(&p, t);
     if (!error)
         pack_block(&p, t->blocks, self->id, 0, false); /* marks the first */
     for (size_t b = self->id; !error && b < t->blocks; b += self->count) {
