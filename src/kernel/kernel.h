@@ -57,8 +57,8 @@ struct dsm__random {
     double least, greatest; /* of the uniform ones, as numbers of their type */
 };
 
-/* Makes the items of `pairs` pairs, of which the first has the number `pair`: a
- * pair is two neighbours, which depend on its number, 2^64 at most, alone. */
+/* Makes the items of `pairs` pairs, the first of which has the number `pair`.
+ * A pair is two neighbours, and depends on its number alone. */
 typedef void dsm__draw(void *out, const struct dsm__random *random,
                        uint64_t pair, size_t pairs);
 
