@@ -45,36 +45,16 @@ typedef struct job {
 
 static double began;
 
-/* Whether a progress line stands on the terminal. */
-static bool line_shown;
-
-static void
-clear_line(void)
-{
-    if (line_shown)
-        fputs("\r\033[K", stderr);
-    line_shown = false;
-}
-
 _Noreturn static void
 give_up(void)
 {
-    clear_line();
     fail("%s", dsm_last_error());
 }
 
 static void
 show(size_t done, size_t all)
 {
-    static double next;
-    double now = seconds_now(), part = (double)done / (double)all;
-
-    if (!isatty(STDERR_FILENO) || done == 0 || now < began + 1 || now < next)
-        return;
-    next = now + 0.1;
-    fprintf(stderr, "\r%.1f %%, %.0f s left\033[K", 100 * part,
-            (now - began) * (1 - part) / part);
-    line_shown = true;
+    show_progress((double)done / (double)all);
 }
 
 /* How many primes there are up to 10^k, from k = 0 on: OEIS A006880. */
@@ -143,7 +123,7 @@ count_primes(dsm_cluster *cluster, sieve *s, uint64_t limit)
     }
     if (dsm_reduce(cluster, &count, sizeof count, counts, &DSM_SUM) < 0)
         give_up();
-    clear_line();
+    clear_progress();
     return count + (limit < 2 ? 0 : limit < 3 ? 1 : limit < 5 ? 2 : 3);
 }
 
@@ -170,7 +150,7 @@ list_primes(dsm_cluster *cluster, sieve *s, uint64_t limit)
     signal(SIGPIPE, SIG_IGN); /* the write fails instead */
     status = primes_list(stdout, cluster, s, limit,
                          isatty(STDOUT_FILENO) ? NULL : show);
-    clear_line();
+    clear_progress();
     if (status < 0 && ferror(stdout))
         fail("cannot write the list: %s", strerror(-status));
     if (status < 0)
@@ -232,6 +212,7 @@ main(int argc, char **argv)
 
     program = "primes";
     began = seconds_now();
+    show_progress(0);
     parse(argc, argv, &set);
     /* Before the cluster, so that the workers inherit it. */
     s = sieve_create(set.limit, set.list ? PRIMES_LIST_SEGMENT : 0);

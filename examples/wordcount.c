@@ -43,28 +43,10 @@ typedef struct settings {
 } settings;
 
 static double began;
-/* Whether a progress line stands on the terminal. */
-static bool line_shown;
-
-static void
-clear_line(void)
-{
-    if (line_shown)
-        fputs("\r\033[K", stderr);
-    line_shown = false;
-}
-
 static void
 show(size_t done, size_t size)
 {
-    double seconds = seconds_now() - began;
-
-    if (seconds < 1 || !isatty(STDERR_FILENO))
-        return;
-    fprintf(stderr, "\r%.0f %% of %.1f MB, %.0f MB/s\033[K",
-            100 * (double)done / (double)size, 1e-6 * (double)size,
-            1e-6 * (double)done / seconds);
-    line_shown = true;
+    show_progress((double)done / (double)size);
 }
 
 static void
@@ -130,7 +112,7 @@ count(word_counts *counts, unsigned workers, const text_files *files,
     if (dsm_cluster_create(&cluster, workers, NULL) < 0)
         fail("%s", dsm_last_error());
     status = word_counter_run(counts, cluster, files, &options);
-    clear_line();
+    clear_progress();
     if (status < 0)
         fail("%s%s", dsm_last_error(), hint(cluster));
     return cluster;
@@ -184,6 +166,7 @@ main(int argc, char **argv)
     else
         text_files_open(&files, standard_input, 1);
     began = seconds_now();
+    show_progress(0);
     cluster = count(&counts, set.workers, &files, &set);
     seconds = seconds_now() - began;
     if (set.check) {

@@ -262,7 +262,7 @@ fi
 
 seen()
 {
-    grep -q ' % of 107374.2 MB' out
+    grep -q '[0-9] %, [0-9]* s left' out
 }
 
 if [ -e sparse ] && script -qec true /dev/null >/dev/null 2>&1 </dev/null; then

@@ -8,25 +8,8 @@
 
 #include <string.h>
 
-#define REAL float
-#define REAL_BYTES 4
-#define MASK int32_t
-#define NAME(x) x##_float32
-#include "kernel/dot_real.h"
-#undef REAL
-#undef REAL_BYTES
-#undef MASK
-#undef NAME
-
-#define REAL double
-#define REAL_BYTES 8
-#define MASK int64_t
-#define NAME(x) x##_float64
-#include "kernel/dot_real.h"
-#undef REAL
-#undef REAL_BYTES
-#undef MASK
-#undef NAME
+#define REAL_KERNELS "kernel/dot_real.h"
+#include "kernel/each_real.h"
 
 /* Sums of 64 bits that wrap, as those of a fold. */
 #define INTEGER_DOT(NAME, name, item, kind)                                    \

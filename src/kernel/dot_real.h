@@ -1,5 +1,4 @@
-/* Inner products of floating-point numbers: see dot.c, which includes this for
- * float and for double. */
+/* Inner products of floating-point numbers, for dot.c; see each_real.h. */
 #include "kernel/vector.h"
 
 enum {

@@ -12,25 +12,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define REAL float
-#define REAL_BYTES 4
-#define MASK int32_t
-#define NAME(x) x##_float32
-#include "kernel/fold_real.h"
-#undef REAL
-#undef REAL_BYTES
-#undef MASK
-#undef NAME
-
-#define REAL double
-#define REAL_BYTES 8
-#define MASK int64_t
-#define NAME(x) x##_float64
-#include "kernel/fold_real.h"
-#undef REAL
-#undef REAL_BYTES
-#undef MASK
-#undef NAME
+#define REAL_KERNELS "kernel/fold_real.h"
+#include "kernel/each_real.h"
 
 /* Of accumulators of type `acc`, which need lane 0 alone; an item is `v`. */
 #define FOLD(op, name, item, acc, taken, combined, identity)                   \

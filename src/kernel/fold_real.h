@@ -1,5 +1,4 @@
-/* Folds of floating-point numbers: see fold.c, which includes this for float
- * and for double. */
+/* Folds of floating-point numbers, for fold.c; see each_real.h. */
 #include "kernel/vector.h"
 
 enum {

@@ -18,25 +18,8 @@
 #define FROM_8(i) FROM_4(i), FROM_4(i + 4)
 #define FROM_16(i) FROM_8(i), FROM_8(i + 8)
 
-#define REAL float
-#define REAL_BYTES 4
-#define MASK int32_t
-#define NAME(x) x##_float32
-#include "kernel/scan_real.h"
-#undef REAL
-#undef REAL_BYTES
-#undef MASK
-#undef NAME
-
-#define REAL double
-#define REAL_BYTES 8
-#define MASK int64_t
-#define NAME(x) x##_float64
-#include "kernel/scan_real.h"
-#undef REAL
-#undef REAL_BYTES
-#undef MASK
-#undef NAME
+#define REAL_KERNELS "kernel/scan_real.h"
+#include "kernel/each_real.h"
 
 /* An item, `v`, as an accumulator is `taken`; x and y are combined. */
 #define SCAN(function, item, acc, taken, combined, given)                      \

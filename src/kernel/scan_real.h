@@ -1,5 +1,4 @@
-/* Scans of floating-point numbers: see scan.c, which includes this for float
- * and for double. */
+/* Scans of floating-point numbers, for scan.c; see each_real.h. */
 #include "kernel/vector.h"
 
 #undef INDICES
