@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define WORKERS 3
@@ -19,6 +20,7 @@ struct stage {
     _Atomic int begun;
     char point[32];
     pid_t host;
+    int result[WORKERS];
 };
 
 static struct stage *
@@ -188,6 +190,46 @@ START_TEST(workers_die)
         test_whole(s.cluster);
         dsm_cluster_destroy(s.cluster);
     }
+}
+END_TEST
+
+/* ---- A worker that cannot map the workspace that the others have. */
+
+static int
+reduce_without_files(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    struct scene scene = *(const struct scene *)arg;
+    struct rlimit limit, none;
+    int error;
+
+    (void)arg_size;
+    /* Who begins late finds the workspace as its part begins. */
+    (void)!dsm_worker_barrier(self);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = 0;
+    if (dsm_worker_id(self) == 2)
+        setrlimit(RLIMIT_NOFILE, &none);
+    error = call_one(dsm_worker_cluster(self), &scene);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    stage()->result[dsm_worker_id(self)] = error;
+    /* What the others must not take for the end of their call. */
+    (void)!dsm_worker_barrier(self);
+    return 0;
+}
+
+START_TEST(one_cannot_take_part)
+{
+    struct scene s = make_scene(_i);
+
+    s.which = 5;
+    ck_dsm_error(dsm_cluster_run(s.cluster, reduce_without_files, &s, sizeof s),
+                 -EMFILE, "worker 2");
+    ck_assert_int_eq(stage()->result[0], DSM_EBROKEN);
+    ck_assert_int_eq(stage()->result[1], DSM_EBROKEN);
+    ck_assert_int_eq(stage()->result[2], -EMFILE);
+    ck_dsm(dsm_cluster_run(s.cluster, call_twice, &s, sizeof s));
+    dsm_cluster_destroy(s.cluster);
 }
 END_TEST
 
@@ -411,6 +453,7 @@ main(void)
     TCase *tests = test_case(suite, "death");
 
     tcase_add_loop_test(tests, workers_die, 0, 4 * POINTS);
+    tcase_add_loop_test(tests, one_cannot_take_part, 0, 2);
     tests = test_case(suite, "loops");
     tcase_add_loop_test(tests, cancelled_loops_say_so, DSM_SCHEDULE_STATIC,
                         DSM_SCHEDULE_STEAL + 1);

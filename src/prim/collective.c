@@ -2,6 +2,7 @@
 #include "prim/collective.h"
 
 #include "base/error.h"
+#include "cluster/outcome.h"
 
 #include <dsm/error.h>
 
@@ -38,6 +39,21 @@ open_work(dsm_array **array, dsm_cluster *cluster, size_t bytes, bool create)
                             : error;
 }
 
+/* In a worker: what another made.  One that cannot take part ends the region,
+ * or the others would take its next barrier for that of this call. */
+static int
+find_work(dsm_array **array, dsm_worker *self, size_t bytes)
+{
+    int error = open_work(array, self->cluster, bytes, false);
+
+    if (error) {
+        dsm__outcome_fail(self->control, self->slot, error, "worker %u: %s",
+                          self->id, dsm_last_error());
+        dsm__region_interrupt(self->control, self->region, DSM__LOST);
+    }
+    return error;
+}
+
 /* In a region worker 0 makes what is missing, and tells the others by its
  * scratch whether it could.  They meet here, so that nobody writes what another
  * still reads of the call before; large workspaces need no halves. */
@@ -56,7 +72,7 @@ open_work_together(dsm_array **array, dsm_worker *self, size_t bytes)
         return dsm__fail(*told,
                          "worker 0 could not make %zu bytes of workspace: %s",
                          bytes, dsm_strerror(*told));
-    return self->id == 0 ? 0 : open_work(array, self->cluster, bytes, false);
+    return self->id == 0 ? 0 : find_work(array, self, bytes);
 }
 
 static int
