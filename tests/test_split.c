@@ -320,7 +320,7 @@ START_TEST(random_bits_avalanche)
                             dsm_split_random(i ^ (size_t)1 << bit, N, trial);
 
             for (unsigned k = 0; k < BITS; k++)
-                turned[k] += change >> k & 1;
+                turned[k] += (unsigned)(change >> k & 1);
         }
         /* 4.5 standard deviations, for the largest of 400. */
         for (unsigned k = 0; k < BITS; k++)
