@@ -194,6 +194,8 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
     error = create_control_file(cluster, name, given, size);
     if (error)
         return error;
+    /* A sweep that found them without one may still be under way. */
+    dsm__remains_clear(name, directory);
     dsm__path(path, NULL, name, NULL);
     error = dsm__segment_allocate(member->fd, path, 0,
                                   dsm__control_layout(NULL, workers, size),

@@ -197,7 +197,8 @@ collect(dsm_cluster *cluster, int64_t deadline)
         !dsm__gate_at_rest(&region->gate))
         result = mend(control);
     pthread_mutex_unlock(&cluster->commands);
-    return error ? error : result;
+    /* The cluster may be broken by now, but that failed first. */
+    return result ? result : error;
 }
 
 /* Has those ended after the grace who wait at a pthread barrier for a

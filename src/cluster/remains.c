@@ -67,8 +67,8 @@ unlink_prefix(const char *directory, const char *cluster)
     (void)dsm__segment_scan(directory, place.prefix, unlink_one, &place);
 }
 
-static void
-unlink_arrays(const char *cluster, const char *directory)
+void
+dsm__remains_clear(const char *cluster, const char *directory)
 {
     unlink_prefix(DSM__SHM_DIRECTORY, cluster);
     if (directory[0] && strcmp(directory, DSM__SHM_DIRECTORY) != 0)
@@ -103,7 +103,7 @@ dsm__remains_remove(const char *cluster, int fd)
     }
     (void)dsm__remains_read(copy, fd, path);
     copy->directory[DSM__DIRECTORY_MAX] = '\0';
-    unlink_arrays(cluster, copy->directory);
+    dsm__remains_clear(cluster, copy->directory);
     DSM__POINT("remains.arrays");
     unlink(path);
     free(copy);
@@ -119,7 +119,7 @@ sweep_orphans(const char *cluster, const char *path)
     if (error)
         return -EBUSY;
     if (dsm__remains_lock(fd, path, LOCK_EX)) {
-        unlink_arrays(cluster, "");
+        dsm__remains_clear(cluster, "");
         unlink(path);
     }
     close(fd);

@@ -20,6 +20,11 @@ bool dsm__remains_lock(int fd, const char *path, int how);
  * segment.  Nothing if the name is another cluster's by now. */
 void dsm__remains_remove(const char *cluster, int fd);
 
+/* Unlinks all files of a cluster's name but its control segment, here and in
+ * its directory ("": it has none).  For who has just created the segment: no
+ * such file can be another's. */
+void dsm__remains_clear(const char *cluster, const char *directory);
+
 /* Takes one cluster's files away if it is stale.  0; -ENOENT: there is no such
  * cluster; -EBUSY: it lives, or someone still holds on to it. */
 int dsm__remains_sweep(const char *cluster);
