@@ -63,6 +63,9 @@ product(const vectors *v)
     return result;
 }
 
+/* With all numbers of workers. */
+static size_t rounds_done, rounds_in_all;
+
 /* Median seconds of a product; an untimed one was before. */
 static double
 measure(const vectors *v, size_t rounds)
@@ -76,7 +79,9 @@ measure(const vectors *v, size_t rounds)
 
         product(v);
         seconds[k] = seconds_now() - began;
+        show_progress((double)++rounds_done / (double)rounds_in_all);
     }
+    clear_progress();
     middle = median(seconds, rounds);
     free(seconds);
     return middle;
@@ -171,6 +176,8 @@ main(int argc, char **argv)
     parse(argc, argv, &set);
     create(&v, (unsigned)set.workers, set.n);
     workers = dsm_cluster_workers(v.cluster);
+    rounds_in_all = workers * set.rounds;
+    show_progress(0);
     result = product(&v);
     check(&v, result);
     printf("%zu numbers, median of %zu rounds, two vectors read\n"
