@@ -73,9 +73,9 @@ DSM_API DSM_CHECKED int dsm_for(dsm_cluster *cluster, size_t n,
 typedef void (*dsm_map_fn)(void *out, const void *in, size_t n,
                            const void *arg);
 
-/* Calls fn on pieces of the arrays, a few KiB each and in any order.  The types
- * may differ, the counts may not; out may be the same items as in.
- * 0; -EINVAL: counts differ, or the arrays overlap. */
+/* Calls fn on pieces of the arrays, a few KiB at most and in any order.  The
+ * types may differ, the counts may not; out may be the same items as in. 0;
+ * -EINVAL: counts differ, or the arrays overlap. */
 DSM_API DSM_CHECKED int dsm_map(dsm_cluster *cluster, dsm_array *out,
                                 const dsm_array *in, dsm_map_fn fn,
                                 const void *arg, size_t arg_size)

@@ -10,6 +10,11 @@
 
 #define PIECE ((size_t)4096) /* bytes */
 
+/* While it is streamed pieces are shorter, and inputs are fetched ahead of
+ * them, so that reading and writing overlap. */
+#define PIECE_STREAMED ((size_t)1024)
+#define AHEAD ((size_t)2048)
+
 _Static_assert(PIECE <= DSM__WRITER_STEP, "a piece fits into a writer");
 
 struct map_task {
@@ -27,9 +32,10 @@ map_part(dsm_worker *self, const struct dsm__task *task)
     const void *arg = dsm__given(task, &task->argument);
     dsm_range share = dsm_worker_range(self, t->n);
     size_t larger = t->in_size > t->out_size ? t->in_size : t->out_size;
-    size_t piece = PIECE > larger ? PIECE / larger : 1;
     bool stream = t->out != t->in && t->out_size <= PIECE &&
                   dsm__writer_streams(t->n * t->out_size);
+    size_t bytes = stream ? PIECE_STREAMED : PIECE;
+    size_t piece = bytes > larger ? bytes / larger : 1;
     struct dsm__writer writer;
 
     dsm__populate(self, t->in + share.begin * t->in_size,
@@ -40,6 +46,9 @@ map_part(dsm_worker *self, const struct dsm__task *task)
     for (size_t i = share.begin; i < share.end; i += piece) {
         size_t n = share.end - i < piece ? share.end - i : piece;
 
+        if (stream)
+            for (size_t k = 0; k < n * t->in_size; k += 64)
+                __builtin_prefetch(t->in + i * t->in_size + AHEAD + k, 0, 2);
         t->fn(stream ? dsm__writer_room(&writer) : t->out + i * t->out_size,
               t->in + i * t->in_size, n, arg);
         if (stream)
