@@ -17,7 +17,6 @@
 #include <cblas.h>
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 
 enum {
     ROWS = 160,      /* of a panel, when there are enough of them */
@@ -142,9 +141,9 @@ check_types(const dsm_array *a, const dsm_array *b, const dsm_array *c,
             double alpha, double beta)
 {
     dsm_type type = dsm_array_type(a);
-    bool whole = type == DSM_INT32 || type == DSM_INT64;
 
-    if (!whole && type != DSM_FLOAT32 && type != DSM_FLOAT64)
+    if (type != DSM_INT32 && type != DSM_INT64 && type != DSM_FLOAT32 &&
+        type != DSM_FLOAT64)
         return dsm__fail(-EINVAL,
                          "dsm_gemm takes float32, float64, int32 and int64; "
                          "'%s' has items of %s",
@@ -156,13 +155,7 @@ check_types(const dsm_array *a, const dsm_array *b, const dsm_array *c,
                          dsm_array_name(a), dsm_type_name(type),
                          dsm_array_name(b), dsm_type_name(dsm_array_type(b)),
                          dsm_array_name(c), dsm_type_name(dsm_array_type(c)));
-    if (whole && (alpha != rint(alpha) || beta != rint(beta) ||
-                  fabs(alpha) > 0x1p62 || fabs(beta) > 0x1p62))
-        return dsm__fail(-EINVAL,
-                         "dsm_gemm: for %s alpha (%g) and beta (%g) must be "
-                         "whole numbers below 2^62",
-                         dsm_type_name(type), alpha, beta);
-    return 0;
+    return dsm__check_factors("dsm_gemm", type, alpha, beta);
 }
 
 static int

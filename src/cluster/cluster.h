@@ -68,6 +68,11 @@ dsm__scratch(const struct dsm__control *control, unsigned worker, unsigned half)
            worker * DSM__SCRATCH + half * (DSM__SCRATCH / 2);
 }
 
+/* Whether workers can see an argument: copied, or with no size NULL or shared.
+ * 0, -EINVAL. */
+int dsm__argument_check(const dsm_cluster *cluster, const void *arg,
+                        size_t size);
+
 /* dsm_cluster_run, and after a region that went well `after`, before another
  * can begin. */
 int dsm__cluster_run(dsm_cluster *cluster, dsm_fn fn, const void *arg,

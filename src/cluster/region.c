@@ -31,30 +31,36 @@ large_arg(dsm_cluster *cluster, size_t size)
     return error;
 }
 
+int
+dsm__argument_check(const dsm_cluster *cluster, const void *arg, size_t size)
+{
+    const struct dsm__space *space = &cluster->member.space;
+    const char *at = arg;
+
+    if (size > 0)
+        return arg ? 0
+                   : dsm__fail(-EINVAL, "the argument is NULL but its size %zu",
+                               size);
+    if (!arg || (at >= space->base && at < space->base + space->size))
+        return 0;
+    return dsm__fail(-EINVAL,
+                     "the argument %p points to memory that the workers do "
+                     "not share; give its size to have it copied",
+                     arg);
+}
+
 /* Places the argument where workers see it. */
 static int
 place_arg(dsm_cluster *cluster, const void *arg, size_t size)
 {
     struct dsm__region *region = &cluster->member.control->region;
-    const struct dsm__space *space = &cluster->member.space;
     void *copy = region->inline_arg;
-    int error;
+    int error = dsm__argument_check(cluster, arg, size);
 
     region->arg_size = size;
     region->arg = (uint64_t)(uintptr_t)arg;
-    if (size == 0) {
-        const char *at = arg;
-
-        if (!arg || (at >= space->base && at < space->base + space->size))
-            return 0;
-        return dsm__fail(-EINVAL,
-                         "the argument %p points to memory that the workers do "
-                         "not share; give its size to have it copied",
-                         arg);
-    }
-    if (!arg)
-        return dsm__fail(-EINVAL, "the argument is NULL but its size %zu",
-                         size);
+    if (error || size == 0)
+        return error;
     if (size > sizeof region->inline_arg) {
         error = large_arg(cluster, size);
         if (error)

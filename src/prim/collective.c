@@ -7,6 +7,7 @@
 #include <dsm/error.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,18 +283,12 @@ int
 dsm__give_argument(dsm_cluster *cluster, struct dsm__task *task,
                    const void *arg, size_t arg_size)
 {
-    const struct dsm__space *space = &cluster->member.space;
-    const char *at = arg;
+    /* A worker's own memory serves its own part. */
+    bool own = arg && dsm__cluster_worker_here(cluster);
+    int error = own ? 0 : dsm__argument_check(cluster, arg, arg_size);
 
-    if (arg_size && !arg)
-        return dsm__fail(-EINVAL, "the argument is NULL but its size %zu",
-                         arg_size);
-    if (!arg_size && arg && !dsm__cluster_worker_here(cluster) &&
-        (at < space->base || at >= space->base + space->size))
-        return dsm__fail(-EINVAL,
-                         "the argument %p points to memory that the workers do "
-                         "not share; give its size to have it copied",
-                         arg);
+    if (error)
+        return error;
     task->argument = (struct dsm__given){(uintptr_t)arg, arg_size};
     return 0;
 }
@@ -334,6 +329,20 @@ dsm__check_apart(const char *call, const dsm_array *out, const dsm_array *in,
         return 0;
     return dsm__fail(-EINVAL, "%s: the output overlaps the input '%s'%s", call,
                      dsm_array_name(in), same ? " without being the same" : "");
+}
+
+int
+dsm__check_factors(const char *call, dsm_type type, double alpha, double beta)
+{
+    if (type != DSM_INT32 && type != DSM_INT64)
+        return 0;
+    if (alpha == rint(alpha) && beta == rint(beta) && fabs(alpha) <= 0x1p62 &&
+        fabs(beta) <= 0x1p62)
+        return 0;
+    return dsm__fail(-EINVAL,
+                     "%s: for %s alpha (%g) and beta (%g) must be whole "
+                     "numbers below 2^62",
+                     call, dsm_type_name(type), alpha, beta);
 }
 
 int

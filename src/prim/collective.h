@@ -114,4 +114,9 @@ DSM_API int dsm__check_apart(const char *call, const dsm_array *out,
 /* 0; -EINVAL with a sentence: they have not equally many items. */
 int dsm__check_counts(const char *call, const dsm_array *a, const dsm_array *b);
 
+/* 0; -EINVAL with a sentence: the products' factors are no integers, which
+ * items of int32 and int64 need. */
+DSM_API int dsm__check_factors(const char *call, dsm_type type, double alpha,
+                               double beta);
+
 #endif

@@ -6,7 +6,6 @@
 #include <dsm/primitives.h>
 
 #include <errno.h>
-#include <math.h>
 
 enum { ROWS = 16 }; /* that are computed at a time */
 
@@ -97,14 +96,7 @@ check_types(const dsm_array *a, const dsm_array *x, const dsm_array *y,
                          "of %s",
                          dsm_type_name(type), dsm_type_name(dsm_array_type(x)),
                          dsm_type_name(dsm_array_type(y)));
-    if ((type == DSM_INT32 || type == DSM_INT64) &&
-        (alpha != rint(alpha) || beta != rint(beta) || fabs(alpha) > 0x1p62 ||
-         fabs(beta) > 0x1p62))
-        return dsm__fail(-EINVAL,
-                         "dsm_gemv: for %s alpha (%g) and beta (%g) must be "
-                         "whole numbers below 2^62",
-                         dsm_type_name(type), alpha, beta);
-    return 0;
+    return dsm__check_factors("dsm_gemv", type, alpha, beta);
 }
 
 static int
