@@ -4,6 +4,8 @@
 examples=$(cd "$top_builddir/examples" && pwd)
 longest=300 # seconds that a run may take before it counts as hanging
 work=$(mktemp -d)
+mkdir "$work/tmp"
+export TMPDIR="$work/tmp" # the programs': nothing may stay there
 failures=0
 controller= # of a run in the background
 trap '[ -z "$controller" ] || kill "$controller"; rm -rf "$work"' EXIT
@@ -30,7 +32,7 @@ fail()
 nothing_left()
 {
     left=$(ls -d "/dev/shm/dsm."*"-$pid" "/dev/shm/dsm."*"-$pid"[-.]* \
-        2>/dev/null || :)
+        "$TMPDIR"/* 2>/dev/null || :)
     [ -z "$left" ] || fail "$ran: left $left"
 }
 

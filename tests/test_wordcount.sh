@@ -3,66 +3,19 @@
 # workers, and on what it must refuse.  After each run nothing may be left.
 set -eu
 
-here=$(cd "$(dirname "$0")/.." && pwd)
-srcdir=${srcdir-$here}
+srcdir=${srcdir-$(cd "$(dirname "$0")/.." && pwd)}
 top_builddir=${top_builddir-.}
-wordcount=$(cd "$top_builddir/examples" && pwd)/wordcount
-[ -x "$wordcount" ] || { echo "$wordcount is missing: build it first"; exit 1; }
-
-longest=60 # seconds that a run may take before it counts as hanging
-work=$(mktemp -d)
-mkdir "$work/tmp"
-export TMPDIR="$work/tmp" # the program's: nothing may stay there
-failures=0
-controller=
-trap '[ -z "$controller" ] || kill "$controller"; rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-
-# ---- Assertions.
-
-fail()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-nothing_left()
-{
-    left=$(ls -d "/dev/shm/dsm."*"-$pid" "/dev/shm/dsm."*"-$pid"[-.]* \
-        "$TMPDIR"/* 2>/dev/null || :)
-    [ -z "$left" ] || fail "$ran: left $left"
-}
-
-# CODE ARGUMENT...: runs it; its output is in $work/out and $work/err.
-run()
-{
-    wanted=$1
-    shift
-    ran="wordcount $*"
-    code=0
-    timeout "$longest" sh -c 'echo $$ >"$0" && exec "$@"' "$work/pid" \
-        "$wordcount" "$@" >"$work/out" 2>"$work/err" || code=$?
-    pid=$(cat "$work/pid")
-    nothing_left
-    [ "$code" -eq "$wanted" ] && return
-    fail "$ran: exit code $code, not $wanted"
-    cat "$work/out" "$work/err"
-}
-
-# TEXT: stderr is one line from the program that has it.
-says()
-{
-    [ "$(wc -l <"$work/err")" -eq 1 ] || fail "$ran: not one line of message"
-    grep -q '^wordcount: ' "$work/err" && grep -qF -e "$1" "$work/err" ||
-        fail "$ran: said '$(cat "$work/err")', not '$1'"
-}
+. "$srcdir/tests/examples.sh"
+need wordcount
+wordcount=$examples/wordcount
+longest=60
 
 # CODE TEXT ARGUMENT...: ends with that exit code and one line.
 refuses()
 {
     wanted=$1 text=$2
     shift 2
-    run "$wanted" "$@"
+    run "$wanted" wordcount "$@"
     says "$text"
 }
 
@@ -88,12 +41,12 @@ counts()
 {
     expect "$@" >"$work/want"
     for workers in 1 2 3 4; do
-        run 0 -p $workers "$@"
+        run 0 wordcount -p $workers "$@"
         same
     done
     LC_ALL=C sort -k 1,1nr -k 2,2 "$work/want" | head -n 7 >"$work/top"
     mv "$work/top" "$work/want"
-    run 0 -p 3 -k 7 "$@"
+    run 0 wordcount -p 3 -k 7 "$@"
     same
 }
 
@@ -135,7 +88,7 @@ for text in a ab a-b ' a' 'a ' '-' aBcDeFgH abcdefgh-abcdefghi 'a a a b' \
     printf %s "$text" >short
     expect short >want
     for workers in 2 3 5 7; do
-        run 0 -p $workers short
+        run 0 wordcount -p $workers short
         same
     done
 done
@@ -178,26 +131,26 @@ counts many/*
 # ---- Standard input, pipes, options.
 
 expect random >want
-run 0 -p 2 <random
+run 0 wordcount -p 2 <random
 same
-run 0 -p 2 - <random
+run 0 wordcount -p 2 - <random
 same
 mkfifo fifo
 cat random >fifo &
-run 0 -p 2 fifo
+run 0 wordcount -p 2 fifo
 wait $!
 same
 expect random small >want
-run 0 -p 3 small - <random
+run 0 wordcount -p 3 small - <random
 same
-run 0 -p 3 --check random small
+run 0 wordcount -p 3 --check random small
 same
 grep -q 'serial count gives the same' err || fail "$ran: did not check"
-run 0 -p 3 --check --time -k 1000000 random
+run 0 wordcount -p 3 --check --time -k 1000000 random
 grep -q 'words, .* different, .* 3 workers' err || fail "$ran: no time"
 [ "$(sort -k 2 out | awk '{ print $2 }' | uniq -d | wc -l)" -eq 0 ] ||
     fail "$ran: a word twice"
-run 0 --help
+run 0 wordcount --help
 for option in workers top check time help; do
     grep -q -e "--$option" out || fail "--help does not tell of --$option"
 done
@@ -212,7 +165,7 @@ refuses 2 'no number of words' -k x small
 refuses 2 'no number of workers' -p 0 small
 refuses 2 'no number of workers' -p -1 small
 refuses 1 'wordcount: ' -p 1000000 small
-run 2 --no-such
+run 2 wordcount --no-such
 TMPDIR=$work/nowhere
 refuses 1 'set TMPDIR' - <random
 TMPDIR=$work/tmp
