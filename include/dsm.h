@@ -13,6 +13,7 @@
 #include <dsm/array.h>
 #include <dsm/cluster.h>
 #include <dsm/error.h>
+#include <dsm/job.h>
 #include <dsm/op.h>
 #include <dsm/primitives.h>
 #include <dsm/split.h>

@@ -13,7 +13,7 @@ layers='
     registry=2
     sync=3 sched=3 stats=3 kernel=3
     engine=4 code=4
-    array=5
+    array=5 pool=5
     cluster=6
     prim=7 job=7
     blas=8

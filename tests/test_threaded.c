@@ -191,11 +191,12 @@ static long results[MANY];
 static void
 begin_region(uint32_t region)
 {
-    struct dsm__event *epoch = &control->region.epoch;
+    _Atomic uint32_t *epoch = &control->region.epoch;
+    _Atomic uint32_t *sleeping = &control->work.event.sleeping;
 
     dsm__parts_reset(control, region);
-    atomic_store_explicit(&epoch->word, region, memory_order_seq_cst);
-    dsm__wake(&epoch->word, &epoch->sleeping);
+    atomic_store_explicit(epoch, region, memory_order_seq_cst);
+    dsm__wake(epoch, sleeping);
 }
 
 /* Ends the parts of every fourth worker, region by region; some twice, as when
@@ -204,12 +205,12 @@ static void *
 end_parts(void *argument)
 {
     unsigned first = (unsigned)(uintptr_t)argument;
-    struct dsm__event *epoch = &control->region.epoch;
+    _Atomic uint32_t *epoch = &control->region.epoch;
+    _Atomic uint32_t *sleeping = &control->work.event.sleeping;
 
     for (uint32_t region = 1; region <= (uint32_t)rounds(); region++) {
-        while (atomic_load_explicit(&epoch->word, memory_order_acquire) <
-               region)
-            (void)dsm__wait(control, &epoch->word, region - 1, &epoch->sleeping,
+        while (atomic_load_explicit(epoch, memory_order_acquire) < region)
+            (void)dsm__wait(control, epoch, region - 1, sleeping,
                             DSM__NO_DEADLINE);
         for (unsigned k = 0; k < MANY; k += ENDERS) {
             unsigned id = (k * 7 + region * ENDERS + first) % MANY;

@@ -75,11 +75,11 @@ static _Thread_local jmp_buf death;
 static inline void
 wait_for_region(const dsm_worker *self)
 {
-    struct dsm__event *epoch = &control->region.epoch;
+    _Atomic uint32_t *epoch = &control->region.epoch;
     uint32_t began = self->slot->began;
 
-    while (atomic_load_explicit(&epoch->word, memory_order_acquire) == began)
-        (void)dsm__wait(control, &epoch->word, began, &epoch->sleeping,
+    while (atomic_load_explicit(epoch, memory_order_acquire) == began)
+        (void)dsm__wait(control, epoch, began, &control->work.event.sleeping,
                         DSM__NO_DEADLINE);
 }
 
@@ -224,11 +224,11 @@ spawn(void)
 static inline void
 end_spawn(void)
 {
-    struct dsm__event *epoch = &control->region.epoch;
+    _Atomic uint32_t *epoch = &control->region.epoch;
 
     atomic_store(&control->stopping, 1);
-    atomic_fetch_add(&epoch->word, 1);
-    dsm__wake_all(&epoch->word, &epoch->sleeping);
+    atomic_fetch_add(epoch, 1);
+    dsm__wake_all(epoch, &control->work.event.sleeping);
     atomic_fetch_add(&deaths.word, 1);
     dsm__wake_all(&deaths.word, &deaths.sleeping);
     pthread_join(supervisor, NULL);

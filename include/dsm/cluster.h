@@ -29,6 +29,10 @@ DSM_BEGIN_DECLS
 /* Most workers of a cluster. */
 #define DSM_WORKERS_MAX 1024
 
+/* Most jobs of a program, and what options.max_jobs is by default. */
+#define DSM_JOBS_MAX (1 << 20)
+#define DSM_JOBS_DEFAULT 65536
+
 /* Where workers run. */
 typedef enum dsm_bind {
     DSM_BIND_AUTO = 0, /* NUMA where there are several nodes, else NONE */
@@ -56,7 +60,8 @@ typedef struct dsm_cluster_options {
     bool detached;         /* outlives its creator until it is removed */
     const char *directory; /* for the arrays' segments; NULL: /dev/shm */
     const char *log;       /* a file for what supervisor and workers print */
-    unsigned max_jobs;     /* of the task pool, which is to come */
+    unsigned max_jobs;     /* unreleased jobs of a program, fewer where address
+                              space is short; 0: DSM_JOBS_DEFAULT */
 } dsm_cluster_options;
 
 #ifdef __cplusplus
@@ -89,6 +94,10 @@ typedef struct dsm_worker_info {
     /* Counters. */
     uint64_t regions, jobs, chunks, chunk, deaths;
     double busy, barrier_wait, lock_wait, idle;
+    /* Of its jobs: seconds in all (busy counts them, too), on average, and of
+     * the longest. */
+    double job_busy, job_mean, job_worst;
+    char work[64]; /* "region 17", "job NAME", or "" while it is idle */
 } dsm_worker_info;
 
 #ifdef __cplusplus
@@ -195,13 +204,14 @@ DSM_API int dsm_cluster_cancel(dsm_cluster *cluster, int grace_ms)
     DSM_NONNULL(1);
 
 /* Kills and re-forks every worker: fresh memory, the same arrays, locks and
- * queues.  Waits until all have run setup.  0; -EBUSY: a region runs, or
+ * queues.  Running jobs are run again or fail, by their options.retries; queued
+ * ones stay.  Waits until all have run setup.  0; -EBUSY: a region runs, or
  * another refresh; -EPERM: called in a worker; DSM_ESTALE: the supervisor is
  * gone; and what dsm_cluster_create returns when workers cannot start. */
 DSM_API DSM_CHECKED int dsm_cluster_refresh(dsm_cluster *cluster)
     DSM_NONNULL(1);
 
-/* Joins a live cluster of this user from another program: for objects and
+/* Joins a live cluster of this user from another program: for objects, jobs and
  * refresh, not for regions.  Maps everything at the cluster's own addresses.
  * 0; -ENOENT: no such cluster; DSM_ESTALE: its owner is gone; -EADDRNOTAVAIL:
  * the addresses are taken here; -EXDEV: it lives in another pid namespace;

@@ -25,6 +25,11 @@ check_header(const struct dsm__control *copy, const char *name)
                          "the control segment of cluster '%s' is "
                          "that of another",
                          name);
+    if (!dsm__pool_sound(&copy->pool) ||
+        copy->pool.offset + dsm__pool_bytes(&copy->pool) != copy->control_size)
+        return dsm__fail(DSM_EFORMAT,
+                         "the control segment of cluster '%s' is damaged",
+                         name);
     if (copy->pid_namespace != dsm__pid_namespace())
         return dsm__fail(-EXDEV,
                          "cluster '%s' lives in another pid namespace (another "

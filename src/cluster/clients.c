@@ -6,6 +6,7 @@
 #include "cluster/command.h"
 #include "cluster/outcome.h"
 #include "cluster/watch.h"
+#include "pool/recover.h"
 #include "sync/barrier.h"
 
 #include <errno.h>
@@ -104,7 +105,7 @@ dsm__clients_accept(struct dsm__watch *watch)
         return;
     }
     for (int k = 0; k < DSM__CLIENTS_MAX; k++) {
-        if (watch->clients[k] >= 0)
+        if (watch->clients[k] >= 0 || watch->gone[k + 1])
             continue;
         watch->clients[k] = fd;
         dsm__watch_fd(watch, fd, k);
@@ -128,6 +129,7 @@ hello(struct dsm__watch *watch, int fd, int client, int pid)
     slot->seen = 0;
     slot->pid = pid;
     slot->used = 1;
+    dsm__program_welcome(watch->control, (unsigned)client + 1);
     reply(fd, 0, client, "welcome");
 }
 
@@ -216,6 +218,11 @@ dsm__clients_serve(struct dsm__watch *watch, int fd, int client)
     case DSM__CANCEL:
         cancel(watch, fd, &request);
         break;
+    case DSM__CANCEL_JOB:
+        dsm__errands_cancel(watch, (unsigned)(client + 1), request.entry,
+                            request.value);
+        reply(fd, 0, 0, "asked");
+        break;
     case DSM__REFRESH:
         refresh(watch, fd);
         break;
@@ -236,6 +243,6 @@ dsm__clients_forget(struct dsm__watch *watch, int client)
         watch->refresher = -1;
     close(watch->clients[client]);
     watch->clients[client] = -1;
-    watch->control->clients[client].used = 0;
     dsm__barriers_forget_client(watch->control, (unsigned)client);
+    dsm__errands_program_gone(watch, (unsigned)client + 1);
 }

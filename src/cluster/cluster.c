@@ -10,6 +10,7 @@
 #include "cluster/remains.h"
 #include "cluster/supervisor.h"
 #include "cluster/work.h"
+#include "code/function.h"
 #include "os/cpu.h"
 #include "os/process.h"
 #include "registry/mutex.h"
@@ -96,9 +97,9 @@ create_control_file(dsm_cluster *cluster, char *name, const char *given,
     return dsm__fail(-EEXIST, "there is a live cluster '%s' already", name);
 }
 
-/* Bytes of the control segment: enough for anybody, as only what is used takes
- * memory, but within what limits there are.  Where these leave no room for the
- * workers, creating it says so. */
+/* Bytes of the control segment without the pool: enough for anybody, as only
+ * what is used takes memory, but within what limits there are.  Where these
+ * leave no room for the workers, creating it says so. */
 static size_t
 control_size(size_t space, unsigned workers)
 {
@@ -112,6 +113,21 @@ control_size(size_t space, unsigned workers)
         while (size > limit.rlim_cur && size / 2 >= 2 * least)
             size /= 2;
     return size;
+}
+
+/* Finds places for jobs behind the first `size` bytes of the segment, which
+ * only take memory when they are used, too. */
+static void
+plan_pool(struct dsm__pool_layout *pool, size_t size, size_t space,
+          uint64_t max_jobs)
+{
+    uint64_t room = space / 8;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < size + room)
+        room = limit.rlim_cur > size ? limit.rlim_cur - size : 0;
+    pool->offset = size;
+    dsm__pool_layout(pool, max_jobs, room);
 }
 
 static void
@@ -130,6 +146,7 @@ describe(dsm_cluster *cluster, const char *name, const char *directory)
     control->owner = getpid();
     control->first = dsm__first_worker(cluster);
     control->detached = cluster->options.detached;
+    control->grace_ms = cluster->options.grace_ms;
     strcpy(control->name, name);
     strcpy(control->directory, directory);
     snprintf(control->program, sizeof control->program, "%s",
@@ -138,13 +155,16 @@ describe(dsm_cluster *cluster, const char *name, const char *directory)
 
 static int
 init_control(dsm_cluster *cluster, unsigned workers, const char *name,
-             const char *directory, size_t size)
+             const char *directory, const struct dsm__pool_layout *pool)
 {
     struct dsm__member *member = &cluster->member;
     struct dsm__control *control = member->control;
     int error;
 
-    dsm__control_layout(control, workers, size);
+    dsm__control_layout(control, workers, pool->offset);
+    control->pool = *pool;
+    control->control_size += dsm__pool_bytes(pool);
+    control->space_top = control->control_size;
     describe(cluster, name, directory);
     dsm__gate_init(&control->region.gate, workers);
     /* The controller counts only where it works; asleep it takes no CPU. */
@@ -182,6 +202,7 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
     struct dsm__member *member = &cluster->member;
     const char *given = cluster->options.name;
     char name[DSM_NAME_MAX + 1], path[DSM__PATH_SIZE];
+    struct dsm__pool_layout pool;
     size_t size;
     int error;
 
@@ -191,6 +212,8 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
     if (error)
         return error;
     size = control_size(member->space.size, workers);
+    plan_pool(&pool, size, member->space.size, cluster->options.max_jobs);
+    size += dsm__pool_bytes(&pool);
     error = create_control_file(cluster, name, given, size);
     if (error)
         return error;
@@ -208,7 +231,7 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
     }
     member->control = (struct dsm__control *)member->space.base;
     strcpy(cluster->name, name);
-    error = init_control(cluster, workers, name, directory, size);
+    error = init_control(cluster, workers, name, directory, &pool);
     if (error)
         unlink(path);
     return error;
@@ -256,6 +279,7 @@ launch(dsm_cluster *cluster)
         return result;
     /* Opened before the fork, so that it can be no other process's. */
     controller = dsm__fd_off_stdio(dsm__pidfd_open(self));
+    cluster->objects = dsm__objects_now();
     dsm__stdio_flush();
     dsm__signals_block(&cluster->host_mask);
     result = dsm__host_fork(member);
@@ -333,6 +357,9 @@ release(dsm_cluster *cluster)
     if (member->fd >= 0)
         close(member->fd);
     dsm__host_let_fork();
+    if (cluster->ledger)
+        cluster->ledger_free(cluster->ledger);
+    dsm__objects_free(cluster->objects);
     dsm__space_release(&member->space);
     pthread_mutex_destroy(&cluster->regions);
     pthread_mutex_destroy(&cluster->commands);

@@ -3,6 +3,7 @@
 #define DSM_CLUSTER_CLUSTER_H
 
 #include "os/cpu.h"
+#include "pool/take.h"
 #include "registry/member.h"
 
 #include <dsm/cluster.h>
@@ -21,6 +22,15 @@ struct dsm_worker {
     bool rested;            /* before this region, so that it was woken */
     const char *collective; /* the primitive it is in, or NULL */
     jmp_buf *failed;        /* controller_works: where dsm_worker_fail goes */
+
+    /* Jobs; see perform.h. */
+    struct dsm__job *job; /* that it runs now, or NULL */
+    uint64_t job_entry;
+    struct dsm__taker taker;
+    uint64_t ended[DSM__BLOCK_MAX]; /* jobs whose ends are still to be told */
+    unsigned ended_count;
+    uint64_t told;       /* when, in ticks, it last told */
+    int saved_output[2]; /* stdout and stderr, while a job's are captured */
 };
 
 struct dsm_cluster {
@@ -34,7 +44,13 @@ struct dsm_cluster {
     pthread_mutex_t regions, commands;
     bool started;         /* by dsm_cluster_start, and not waited for */
     dsm_array *large_arg; /* for arguments beyond DSM__ARG_INLINE */
-    dsm_worker self;      /* of this process, if it is a worker */
+
+    struct dsm__objects *objects; /* that workers have loaded, too */
+    /* This program's jobs, made with the first one; see job/ledger.h. */
+    _Atomic(struct dsm__ledger *) ledger;
+    void (*ledger_free)(struct dsm__ledger *ledger);
+
+    dsm_worker self; /* of this process, if it is a worker */
 
     /* What supervisor and workers inherit. */
     sigset_t host_mask;

@@ -13,8 +13,9 @@
 #include <sys/un.h>
 
 enum dsm__verb {
-    DSM__HELLO = 1, /* value: the client's pid; the reply's: its slot */
-    DSM__CANCEL,    /* value: grace in ms */
+    DSM__HELLO = 1,  /* value: the client's pid; the reply's: its slot */
+    DSM__CANCEL,     /* value: grace in ms */
+    DSM__CANCEL_JOB, /* the same; entry: the client's own job */
     DSM__REFRESH,
     DSM__STOP
 };
@@ -23,6 +24,7 @@ struct dsm__request {
     uint32_t verb;
     int32_t value;
     uint32_t region; /* CANCEL */
+    uint64_t entry;  /* CANCEL_JOB */
 };
 
 struct dsm__reply {

@@ -11,6 +11,7 @@
 #include "cluster/work.h"
 #include "os/futex.h"
 #include "os/process.h"
+#include "pool/recover.h"
 #include "sync/wait.h"
 
 #include <errno.h>
@@ -130,6 +131,26 @@ end_part(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
     dsm__part_end(control, id, region);
 }
 
+/* What it ran of jobs, and what becomes of that. */
+static void
+bury_jobs(struct dsm__watch *watch, unsigned id, pid_t pid, int status,
+          bool refreshed)
+{
+    char how[64];
+    struct dsm__death death = {
+        .pid = pid,
+        .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+        .exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+        .manner = manner(status, how, sizeof how),
+    };
+
+    if (refreshed)
+        death.manner = "was replaced by a refresh";
+    watch->dooms[id].deadline = 0;
+    DSM__POINT("supervisor.bury_jobs");
+    dsm__pool_bury(watch->control, id, &death);
+}
+
 static void
 bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
 {
@@ -145,6 +166,7 @@ bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
     if (watch->stopping)
         return;
     dsm__count(&slot->deaths, 1);
+    bury_jobs(watch, id, pid, status, watch->replaced > 0);
     if (watch->replaced) {
         watch->replaced--;
         starting = false;
@@ -152,8 +174,6 @@ bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
     snprintf(message, sizeof message, "worker %u (pid %ld) %s", id, (long)pid,
              manner(status, how, sizeof how));
     dsm__watch_log(watch, "%s\n", message);
-    /* It may have died asleep. */
-    dsm__wake_all(&control->region.epoch.word, &control->region.epoch.sleeping);
     /* In this order: a region may begin just now, which it had no part in. */
     if (dsm__region_active(control) && began == dsm__region_now(control)) {
         if (!dsm__part_ended(control, id, began))
@@ -214,19 +234,25 @@ dsm__workers_grace(struct dsm__watch *watch, uint32_t region, int grace_ms)
     watch->deadline = deadline;
 }
 
-void
+bool
 dsm__workers_kill(struct dsm__watch *watch, uint32_t region)
 {
     struct dsm__control *control = watch->control;
+    bool later = false;
 
     for (unsigned id = control->first; id < control->workers; id++) {
-        if (!watch->pids[id])
+        struct dsm__worker_slot *slot = dsm__worker_slot(control, id);
+
+        if (!watch->pids[id] ||
+            (region && dsm__part_ended(control, id, region)))
             continue;
-        if (region) {
-            if (dsm__part_ended(control, id, region))
-                continue;
-            dsm__worker_slot(control, id)->killed = region;
+        if (region && slot->in_job && slot->began != region) {
+            later = true;
+            continue;
         }
+        if (region)
+            slot->killed = region;
         kill(watch->pids[id], SIGKILL);
     }
+    return later;
 }

@@ -16,7 +16,6 @@
 
 #define ADDRESS_SPACE ((size_t)1 << 40)
 #define GRACE_MS 1000
-#define MAX_JOBS 65536
 
 int
 dsm__options_workers(unsigned *workers)
@@ -62,12 +61,16 @@ check_options(dsm_cluster_options *options)
     if (options->setup_arg_size && !options->setup_arg)
         return dsm__fail(-EINVAL, "options.setup_arg is NULL but its size %zu",
                          options->setup_arg_size);
+    if (options->max_jobs > DSM_JOBS_MAX)
+        return dsm__fail(-EINVAL,
+                         "options.max_jobs: %u, at most %d are possible",
+                         options->max_jobs, DSM_JOBS_MAX);
     if (options->grace_ms == 0)
         options->grace_ms = GRACE_MS;
     if (options->address_space == 0)
         options->address_space = ADDRESS_SPACE;
     if (options->max_jobs == 0)
-        options->max_jobs = MAX_JOBS;
+        options->max_jobs = DSM_JOBS_DEFAULT;
     return 0;
 }
 

@@ -2,6 +2,8 @@
 #include "cluster/outcome.h"
 
 #include "base/point.h"
+#include "pool/ended.h"
+#include "pool/take.h"
 #include "sync/barrier.h"
 #include "sync/gate.h"
 #include "sync/queue.h"
@@ -96,6 +98,11 @@ region_done(struct dsm__control *control, uint32_t region)
     /* Release: the parts' results; seq_cst: see dsm__wake. */
     atomic_store_explicit(&done->word, region, memory_order_seq_cst);
     dsm__wake(&done->word, &done->sleeping);
+    /* Jobs have waited for it, and perhaps the controller's event loop. */
+    if (dsm__queued_any(control))
+        dsm__queued_tell(control, DSM__PROGRAMS_MAX);
+    if (dsm__board_exists(control, 0))
+        dsm__board_ring(control, 0);
 }
 
 void

@@ -14,8 +14,7 @@
 static inline uint32_t
 dsm__region_now(const struct dsm__control *control)
 {
-    return atomic_load_explicit(&control->region.epoch.word,
-                                memory_order_acquire);
+    return atomic_load_explicit(&control->region.epoch, memory_order_acquire);
 }
 
 /* Forgets how worker's last part ended. */

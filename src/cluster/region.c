@@ -12,6 +12,7 @@
 #include "sync/wait.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 /* The shared copy of a large argument, made larger when it is too small. */
@@ -105,7 +106,6 @@ static int
 start(dsm_cluster *cluster, dsm_fn fn, const void *arg, size_t arg_size)
 {
     struct dsm__control *control = cluster->member.control;
-    struct dsm__event *epoch = &control->region.epoch;
     uint32_t next = dsm__region_now(control) + 1;
     int error = place_arg(cluster, arg, arg_size);
 
@@ -119,9 +119,9 @@ start(dsm_cluster *cluster, dsm_fn fn, const void *arg, size_t arg_size)
         atomic_store_explicit(&dsm__worker_slot(control, 0)->cpu,
                               sched_getcpu(), memory_order_relaxed);
     DSM__POINT("region.start");
-    /* Publishes all of the above; seq_cst: see dsm__wake. */
-    atomic_store_explicit(&epoch->word, next, memory_order_seq_cst);
-    dsm__wake(&epoch->word, &epoch->sleeping);
+    /* Publishes all of the above; seq_cst: see dsm__signal. */
+    atomic_store_explicit(&control->region.epoch, next, memory_order_seq_cst);
+    dsm__signal(&control->work.event, INT_MAX);
     return 0;
 }
 

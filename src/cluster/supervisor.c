@@ -14,6 +14,7 @@
 #include "cluster/remains.h"
 #include "cluster/watch.h"
 #include "os/process.h"
+#include "pool/recover.h"
 #include "sync/wait.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@
 /* What an event is about: a client's number, or one of these. */
 enum { SIGNALS = -1, CONTROLLER = -2, COMMAND = -3, LISTENER = -4 };
 
-#define RETRY_MS 10
+#define RETRY_MS                                                               \
+    10 /* until a fork, or a kill that had to wait, is tried again */
 #define POLL_MS 200 /* where a death does not show by itself */
 
 void
@@ -64,6 +66,7 @@ dsm__watch_give_up(struct dsm__watch *watch, int error, const char *message)
     atomic_store(&control->broken, error);
     tell(control);
     dsm__wake_all(&control->region.done.word, &control->region.done.sleeping);
+    dsm__programs_wake(control);
     dsm__watch_log(watch, "%s\n", control->broken_message);
 }
 
@@ -91,8 +94,8 @@ dsm__watch_stop(struct dsm__watch *watch, bool at_once)
     watch->stopping = true;
     dsm__region_interrupt(control, dsm__region_now(control), DSM__CANCELLED);
     atomic_store(&control->stopping, 1);
-    atomic_fetch_add(&control->region.epoch.word, 1);
-    dsm__wake_all(&control->region.epoch.word, &control->region.epoch.sleeping);
+    atomic_fetch_add(&control->region.epoch, 1);
+    dsm__event_reset(&control->work.event);
 }
 
 /* The controller died, or executed another program. */
@@ -106,6 +109,8 @@ controller_gone(struct dsm__watch *watch)
     watch->command = watch->controller = -1;
     if (!watch->control->detached)
         dsm__watch_stop(watch, true);
+    else
+        dsm__errands_program_gone(watch, 0);
 }
 
 static void
@@ -154,11 +159,15 @@ look(struct dsm__watch *watch)
     int64_t now = dsm__now();
 
     if (watch->region && now >= watch->deadline) {
-        if (watch->region == dsm__region_now(control) &&
-            dsm__region_active(control))
-            dsm__workers_kill(watch, watch->region);
-        watch->region = 0;
+        bool later = watch->region == dsm__region_now(control) &&
+                     dsm__region_active(control) &&
+                     dsm__workers_kill(watch, watch->region);
+
+        watch->deadline = now + RETRY_MS * DSM__NS_PER_MS;
+        if (!later)
+            watch->region = 0;
     }
+    dsm__errands_look(watch, now);
     if (watch->stopping && now >= watch->stop_deadline) {
         dsm__workers_kill(watch, 0);
         watch->stop_deadline = DSM__NO_DEADLINE;
@@ -176,9 +185,9 @@ look(struct dsm__watch *watch)
 static int
 next_look(const struct dsm__watch *watch)
 {
-    int64_t at = DSM__NO_DEADLINE, now = dsm__now();
+    int64_t now = dsm__now(), at = dsm__errands_next(watch, now);
 
-    if (watch->region)
+    if (watch->region && watch->deadline < at)
         at = watch->deadline;
     if (watch->stopping && watch->stop_deadline < at)
         at = watch->stop_deadline;
@@ -267,6 +276,7 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
         .controller_pid = controller_pid,
         .self = getpid(),
         .pids = calloc(control->workers, sizeof(pid_t)),
+        .dooms = calloc(control->workers, sizeof(struct dsm__doom)),
         .refresher = -1,
     };
     int error;
@@ -274,7 +284,8 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
     for (unsigned k = 0; k < DSM__CLIENTS_MAX; k++)
         watch.clients[k] = -1;
     become_supervisor(&watch);
-    error = watch.pids ? open_events(&watch) : dsm__fail_errno("no memory");
+    error = watch.pids && watch.dooms ? open_events(&watch)
+                                      : dsm__fail_errno("no memory");
     if (error) {
         dsm__watch_give_up(&watch, error, dsm_last_error());
     } else {

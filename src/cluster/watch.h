@@ -32,15 +32,40 @@ struct dsm__watch {
     int64_t stop_deadline;
 
     int clients[DSM__CLIENTS_MAX]; /* connections, or -1 */
+
+    /* Cancelled jobs, for each worker the one that it runs. */
+    struct dsm__doom *dooms;
+    /* Programs that ended, of which jobs still run: their number is not given
+     * to another yet. */
+    bool gone[DSM__PROGRAMS_MAX];
+};
+
+/* A job that is to end by then. */
+struct dsm__doom {
+    int64_t deadline; /* 0: there is none */
+    unsigned program;
+    uint64_t entry;
 };
 
 /* nursery.c */
 void dsm__workers_start(struct dsm__watch *watch);
 void dsm__workers_reap(struct dsm__watch *watch);
-void dsm__workers_kill(struct dsm__watch *watch, uint32_t region);
+/* Kills those who have not left the region (0: all).  Whether there are some
+ * who have not begun it, as they run jobs: for these it waits. */
+bool dsm__workers_kill(struct dsm__watch *watch, uint32_t region);
 void dsm__workers_grace(struct dsm__watch *watch, uint32_t region,
                         int grace_ms);
 unsigned dsm__workers_alive(const struct dsm__watch *watch);
+
+/* errands.c: jobs. */
+void dsm__errands_cancel(struct dsm__watch *watch, unsigned program,
+                         uint64_t entry, int grace_ms);
+void dsm__errands_program_gone(struct dsm__watch *watch, unsigned program);
+/* Kills those whose time is over, and forgets programs of which nothing runs.
+ */
+void dsm__errands_look(struct dsm__watch *watch, int64_t now);
+/* When to look next. */
+int64_t dsm__errands_next(const struct dsm__watch *watch, int64_t now);
 
 /* clients.c */
 int dsm__clients_listen(struct dsm__watch *watch);

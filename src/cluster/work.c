@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/point.h"
 #include "cluster/outcome.h"
+#include "cluster/perform.h"
 #include "os/process.h"
 #include "sync/barrier.h"
 #include "sync/gate.h"
@@ -32,8 +33,8 @@
 /* The worker that this process is, for the exit handler. */
 static dsm_worker *process_self;
 
-static void
-flush_output(void)
+void
+dsm__output_flush(void)
 {
     if (__fpending(stdout))
         fflush(stdout);
@@ -49,7 +50,7 @@ on_worker_exit(int status, void *argument)
     (void)argument;
     if (!process_self)
         return;
-    flush_output();
+    dsm__output_flush();
     _exit(status);
 }
 
@@ -64,7 +65,9 @@ dsm__worker_init(dsm_worker *self, dsm_cluster *cluster, unsigned id)
         .slot = dsm__worker_slot(control, id),
         .id = id,
         .count = control->workers,
+        .saved_output = {-1, -1},
     };
+    dsm__taker_init(&self->taker, control, id);
 }
 
 /* A worker's memory goes first when memory is short: it can be replaced. */
@@ -140,7 +143,7 @@ dsm__start_fail(dsm_worker *self, int code, const char *message)
     snprintf(self->slot->start_message, sizeof self->slot->start_message,
              "worker %u: %s", self->id, message);
     self->slot->start_code = code;
-    flush_output();
+    dsm__output_flush();
     _exit(1);
 }
 
@@ -162,7 +165,7 @@ start(dsm_worker *self)
         snprintf(message, sizeof message, "setup returned %d", value);
         dsm__start_fail(self, DSM_EFAILED, message);
     }
-    flush_output();
+    dsm__output_flush();
     DSM__POINT("worker.ready");
     atomic_store(&self->slot->state, DSM_WORKER_IDLE);
     atomic_fetch_add(&ready->word, 1);
@@ -266,7 +269,7 @@ dsm__part_run(dsm_worker *self)
     dsm__count(&self->slot->busy, end - begin);
     dsm__count(&self->slot->regions, 1);
     if (process_self)
-        flush_output();
+        dsm__output_flush();
     locked = dsm__locks_held() > locks;
     if (value || locked || dsm__gate_waited_at(&region->gate))
         judge(self, value, locked);
@@ -275,19 +278,51 @@ dsm__part_run(dsm_worker *self)
            !(self->slot->outcome.order && dsm__barriers_stuck(self->control));
 }
 
-static void
-wait_for_region(dsm_worker *self)
+/* A region that this worker has not begun, the end of the cluster, or jobs
+ * while no region runs. */
+static bool
+has_work(const void *context)
 {
-    struct dsm__event *epoch = &self->control->region.epoch;
-    uint32_t began = self->slot->began;
-    uint64_t start_ticks = dsm__ticks();
+    const dsm_worker *self = context;
+    const struct dsm__control *control = self->control;
 
-    while (atomic_load_explicit(&epoch->word, memory_order_acquire) == began)
-        if (dsm__wait(self->control, &epoch->word, began, &epoch->sleeping,
-                      DSM__NO_DEADLINE) < 0)
-            _exit(1); /* the supervisor is gone */
+    if (dsm__region_now(control) !=
+        atomic_load_explicit(&self->slot->began, memory_order_relaxed))
+        return true;
+    return (self->taker.next < self->taker.count || dsm__queued_any(control)) &&
+           !dsm__region_active(control);
+}
+
+/* Only who finds nothing at once says that it looks: the word is everybody's.
+ */
+static bool
+spin_for_work(dsm_worker *self)
+{
+    struct dsm__control *control = self->control;
+    bool found;
+
+    if (dsm__spin_until(control, has_work, self, control->spins / 8))
+        return true;
+    dsm__looking(control, self->id, true);
+    found = dsm__spin_until(control, has_work, self, control->spins);
+    dsm__looking(control, self->id, false);
+    return found;
+}
+
+static void
+wait_for_work(dsm_worker *self)
+{
+    struct dsm__control *control = self->control;
+    uint64_t start_ticks = dsm__ticks();
+    int error = 0;
+
+    while (!has_work(self) && !spin_for_work(self) && !error)
+        error = dsm__sleep_until(control, &control->work.event, has_work, self,
+                                 DSM__NO_DEADLINE);
+    if (error)
+        _exit(1); /* the supervisor is gone */
     start_ticks = dsm__ticks() - start_ticks;
-    self->rested = start_ticks > REST_TICKS && self->control->yields == 0;
+    self->rested = start_ticks > REST_TICKS && control->yields == 0;
     dsm__count(&self->slot->idle, start_ticks);
 }
 
@@ -299,7 +334,7 @@ finish(dsm_worker *self)
     if (options->cleanup)
         (void)options->cleanup(self, self->cluster->setup_arg,
                                options->setup_arg_size);
-    flush_output();
+    dsm__output_flush();
     _exit(0);
 }
 
@@ -314,9 +349,13 @@ dsm__worker_main(dsm_cluster *cluster, unsigned id, pid_t parent)
     dsm__worker_become(self->control, self->slot, true);
     start(self);
     for (;;) {
-        wait_for_region(self);
+        wait_for_work(self);
         if (self->control->stopping)
             finish(self);
+        if (dsm__region_now(self->control) == self->slot->began) {
+            dsm__perform(self);
+            continue;
+        }
         if (!dsm__part_run(self))
             _exit(1);
         dsm__part_end(self->control, id, self->region);

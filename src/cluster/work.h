@@ -12,6 +12,9 @@ _Noreturn void dsm__worker_main(dsm_cluster *cluster, unsigned id,
 /* Notes why this worker cannot start, and ends it. */
 _Noreturn void dsm__start_fail(dsm_worker *self, int code, const char *message);
 
+/* Flushes stdout and stderr, at no cost when there is nothing to flush. */
+void dsm__output_flush(void);
+
 /* Fills in a handle for worker `id` in this process. */
 void dsm__worker_init(dsm_worker *self, dsm_cluster *cluster, unsigned id);
 

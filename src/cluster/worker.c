@@ -4,6 +4,7 @@
 #include "base/type.h"
 #include "cluster/cluster.h"
 #include "cluster/outcome.h"
+#include "cluster/perform.h"
 #include "cluster/work.h"
 #include "registry/object.h"
 #include "sync/gate.h"
@@ -42,6 +43,8 @@ dsm_worker_range(const dsm_worker *self, size_t n)
 bool
 dsm_worker_cancelled(const dsm_worker *self)
 {
+    if (self->job)
+        return dsm__job_cancelled(self);
     return atomic_load_explicit(&self->control->region.interrupt,
                                 memory_order_relaxed) == self->region;
 }
@@ -56,6 +59,9 @@ dsm_worker_barrier(dsm_worker *self)
     /* A child that a worker's function forked is not the worker. */
     if (!dsm__identity_ok())
         return dsm__identity_fail(__func__);
+    result = dsm__job_refuse(self, __func__);
+    if (result)
+        return result;
     result = dsm__gate_wait(control, &control->region.gate, &waited,
                             dsm__any_part_ended);
     if (waited)
@@ -89,6 +95,12 @@ dsm_worker_fail(dsm_worker *self, int code, const char *format, ...)
         _exit(1);
     if (self->slot->state == DSM_WORKER_STARTING && !self->failed)
         dsm__start_fail(self, code < 0 ? code : DSM_EFAILED, message);
+    if (self->job) {
+        dsm__job_fail(self, code < 0 ? code : DSM_EFAILED, code, message);
+        fflush(stdout);
+        fflush(stderr);
+        _exit(1);
+    }
     self->slot->outcome.value = code;
     dsm__outcome_fail(self->control, self->slot, code < 0 ? code : DSM_EFAILED,
                       "%s", message);

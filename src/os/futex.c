@@ -2,7 +2,6 @@
 #include "os/futex.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -20,10 +19,10 @@ dsm__futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns)
 }
 
 int
-dsm__futex_wake(_Atomic uint32_t *word)
+dsm__futex_wake(_Atomic uint32_t *word, int most)
 {
     int saved = errno;
-    long woken = syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    long woken = syscall(SYS_futex, word, FUTEX_WAKE, most, NULL, NULL, 0);
 
     errno = saved;
     return woken > 0 ? (int)woken : 0;

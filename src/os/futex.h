@@ -9,7 +9,7 @@
  * caller looks again. */
 void dsm__futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns);
 
-/* Wakes all who sleep on the word; how many there were. */
-int dsm__futex_wake(_Atomic uint32_t *word);
+/* Wakes those who sleep on the word, at most so many; how many there were. */
+int dsm__futex_wake(_Atomic uint32_t *word, int most);
 
 #endif

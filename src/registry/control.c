@@ -43,6 +43,7 @@ dsm__control_layout(struct dsm__control *control, unsigned workers, size_t size)
     control->slots_offset = slots;
     control->scratch_offset = scratch;
     control->objects_offset = objects;
+    control->pool.offset = size;
     control->objects_max = size / 8 / sizeof(union dsm__slot);
     control->arena_offset = round_up(
         objects + control->objects_max * sizeof(union dsm__slot), 4096);
@@ -63,24 +64,25 @@ text_ends(const char *text, size_t size)
 static bool
 offsets_fit(const struct dsm__control *c)
 {
-    uint64_t table = c->control_size / 8;
+    uint64_t table = c->pool.offset / 8;
 
     return c->control_size <= c->space_size && c->control_size > sizeof *c &&
-           c->workers >= 1 && c->workers <= DSM_WORKERS_MAX && c->first <= 1 &&
+           c->pool.offset <= c->control_size && c->workers >= 1 &&
+           c->workers <= DSM_WORKERS_MAX && c->first <= 1 &&
            c->first <= c->workers && c->slots_offset >= sizeof *c &&
            c->slots_offset <= c->control_size &&
            c->scratch_offset >=
                c->slots_offset + c->workers * sizeof(struct dsm__worker_slot) &&
            c->scratch_offset <= c->control_size &&
            c->objects_offset >= c->scratch_offset + c->workers * DSM__SCRATCH &&
-           c->objects_offset <= c->control_size - table &&
+           c->objects_offset <= c->pool.offset - table &&
            c->objects_max <= table / sizeof(union dsm__slot) &&
            c->objects <= c->objects_max && c->table_end >= c->objects_offset &&
-           c->table_end <= c->control_size &&
+           c->table_end <= c->pool.offset &&
            c->table_end >=
                c->objects_offset + c->objects * sizeof(union dsm__slot) &&
-           c->arena_offset <= c->control_size &&
-           c->arena_end <= c->control_size && c->arena_top <= c->control_size &&
+           c->arena_offset <= c->pool.offset &&
+           c->arena_end <= c->pool.offset && c->arena_top <= c->pool.offset &&
            c->space_top <= c->space_size && c->array_page >= 4096 &&
            (c->array_page & (c->array_page - 1)) == 0;
 }

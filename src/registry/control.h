@@ -6,9 +6,11 @@
  *     scratch                   for collective calls, two halves each
  *     dsm__object slots         the table of named objects, grows
  *     arena                     rings of queues, grows
+ *     pool                      jobs, a part for each program, which grow
  *
  * The file has its full size from the start but only its used part is
- * allocated; the table and the arena grow under the registry's lock (object.h).
+ * allocated; the table and the arena grow under the registry's lock (object.h),
+ * each part of the pool (pool/pool.h) by its program.
  * Handles are pointers into it; inside it there are only offsets.
  *
  * Who writes what: the controller the region words, a worker its own slot, the
@@ -29,6 +31,9 @@
 #define DSM__MAGIC UINT64_C(0x314c5443204d5344) /* "DSM CTL1" */
 #define DSM__LAYOUT 1
 #define DSM__CLIENTS_MAX 64
+#define DSM__PROGRAMS_MAX                                                      \
+    (1 + DSM__CLIENTS_MAX) /* the controller is number 0 */
+#define DSM__BLOCK_MAX 16  /* jobs that a worker takes */
 #define DSM__ARG_INLINE 1024
 #define DSM__SCRATCH ((size_t)4096) /* per worker: two halves */
 #define DSM__RELAYED_MAX (DSM__LINE - sizeof(struct dsm__event))
@@ -54,6 +59,14 @@ enum {
     DSM__CANCELLED = 2 /* the controller asked */
 };
 
+/* Where things are in a program's part of the pool; see pool/pool.h. */
+struct dsm__pool_layout {
+    uint64_t offset;   /* of the first part, in the control segment */
+    uint64_t jobs_max; /* of each program */
+    uint64_t ring;     /* entries of a ring: a power of two */
+    uint64_t again, ended, rings, slots, size; /* within a part; its size */
+};
+
 /* How one worker's part of a region ended; see cluster/outcome.h. */
 struct dsm__outcome {
     _Atomic uint32_t order; /* 0: well; else the how-manieth failure it was */
@@ -72,8 +85,19 @@ struct dsm__worker_slot {
     _Atomic uint64_t regions, busy, idle;       /* ticks; dsm__count */
     _Atomic uint64_t barrier_wait, lock_wait;   /* of several threads */
     _Atomic uint64_t chunks, chunk;             /* of loops */
+    _Atomic uint64_t jobs, job_busy, job_worst; /* ticks but for the first */
     int32_t start_code; /* why it could not start, or 0 */
     char start_message[128];
+    /* Written by the worker: the jobs that it took, which it runs or will run
+     * if no other does; see pool/take.c.  And the place in a program's ring of
+     * ended jobs that it is filling, plus 1; see pool/ended.c. */
+    _Alignas(DSM__LINE) _Atomic uint64_t block[DSM__BLOCK_MAX];
+    _Alignas(DSM__LINE) _Atomic uint32_t block_program;
+    _Atomic uint32_t block_count;
+    _Atomic uint64_t block_since; /* ticks */
+    _Atomic uint64_t filling;
+    _Atomic uint64_t in_job; /* offset of its job's word `cancel`, or 0 */
+    char job_name[DSM_NAME_MAX];
     /* Written by the supervisor. */
     _Alignas(DSM__LINE) _Atomic int32_t pid;
     _Atomic uint32_t killed; /* the region for whose end it was killed */
@@ -89,8 +113,9 @@ struct dsm__worker_slot {
 };
 
 struct dsm__region {
-    /* Bumped to start a region; workers wait for it to differ from theirs. */
-    _Alignas(DSM__LINE) struct dsm__event epoch;
+    /* Bumped to start a region; workers wait for it to differ from theirs,
+     * asleep on control->work. */
+    _Alignas(DSM__LINE) _Atomic uint32_t epoch;
     dsm_fn fn;
     uint64_t arg; /* the address as workers see it */
     uint64_t arg_size;
@@ -112,6 +137,20 @@ struct dsm__region {
     _Alignas(DSM__LINE) char inline_arg[DSM__ARG_INLINE];
 };
 
+/* What workers look at for work. */
+struct dsm__work {
+    /* Bumped when there is something to do and somebody sleeps. */
+    _Alignas(DSM__LINE) struct dsm__event event;
+    /* A bit for each program that may have queued jobs: set by it behind the
+     * job, cleared by a worker that finds none, which then looks again. */
+    _Alignas(DSM__LINE) _Atomic uint64_t queued[(DSM__PROGRAMS_MAX + 63) / 64];
+    /* A bit for each program whose board has memory: nobody looks at others. */
+    _Atomic uint64_t boards[(DSM__PROGRAMS_MAX + 63) / 64];
+    /* A bit for each worker that is awake and looks for work: nobody need be
+     * woken for a single job then. */
+    _Alignas(DSM__LINE) _Atomic uint64_t looking[DSM_WORKERS_MAX / 64];
+};
+
 struct dsm__client_slot {
     _Atomic uint32_t used;
     _Atomic int32_t pid;
@@ -126,6 +165,7 @@ struct dsm__control {
     uint64_t space_size, control_size;
     uint64_t slots_offset, scratch_offset, objects_offset, arena_offset;
     uint64_t objects_max;
+    struct dsm__pool_layout pool;
     uint64_t pid_namespace;
     uint64_t array_page;
     int64_t created;     /* CLOCK_REALTIME, seconds */
@@ -136,6 +176,7 @@ struct dsm__control {
     uint32_t first;      /* the first worker that is a process */
     uint32_t detached;
     uint32_t spins, yields; /* see sync/wait.h */
+    int32_t grace_ms;       /* options.grace_ms */
     char name[DSM_NAME_MAX + 1];
     char program[64];
     char directory[DSM__DIRECTORY_MAX + 1];
@@ -159,6 +200,7 @@ struct dsm__control {
     _Atomic uint64_t controller_seen;
     struct dsm__client_slot clients[DSM__CLIENTS_MAX];
 
+    struct dsm__work work;
     struct dsm__region region;
 };
 
@@ -194,8 +236,7 @@ bool dsm__supervisor_dead(const struct dsm__control *control);
 static inline bool
 dsm__region_active(const struct dsm__control *control)
 {
-    return atomic_load_explicit(&control->region.epoch.word,
-                                memory_order_acquire) !=
+    return atomic_load_explicit(&control->region.epoch, memory_order_acquire) !=
            atomic_load_explicit(&control->region.done.word,
                                 memory_order_acquire);
 }
@@ -210,14 +251,14 @@ dsm__region_interrupted(const struct dsm__control *control)
     /* At the end of the cluster the epoch moves on while the region still
      * runs. */
     return __builtin_expect(region != 0, 0) &&
-           (region == atomic_load_explicit(&control->region.epoch.word,
+           (region == atomic_load_explicit(&control->region.epoch,
                                            memory_order_acquire) ||
             atomic_load_explicit(&control->stopping, memory_order_acquire));
 }
 
-/* Lays out the control segment of a cluster of `workers` in a mapping of `size`
- * bytes that is all zero; returns how many bytes must be allocated for it
- * first when `control` is NULL. */
+/* Lays out the control segment of a cluster of `workers` in a mapping that is
+ * all zero, in its first `size` bytes; the pool is behind them.  Returns how
+ * many bytes must be allocated for it first when `control` is NULL. */
 size_t dsm__control_layout(struct dsm__control *control, unsigned workers,
                            size_t size);
 

@@ -81,6 +81,17 @@ dsm__worker_here(const struct dsm__control *control)
     return thread.control == control ? thread.slot : NULL;
 }
 
+bool
+dsm__in_cancelled_job(const struct dsm__control *control)
+{
+    struct dsm__worker_slot *slot = dsm__worker_here(control);
+    uint64_t at =
+        slot ? atomic_load_explicit(&slot->in_job, memory_order_relaxed) : 0;
+    const _Atomic uint32_t *cancel = dsm__at(control, at);
+
+    return at && atomic_load_explicit(cancel, memory_order_relaxed);
+}
+
 void
 dsm__worker_become(const struct dsm__control *control,
                    struct dsm__worker_slot *slot, bool whole_process)

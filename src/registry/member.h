@@ -52,6 +52,19 @@ void dsm__member_each(void (*visit)(struct dsm__member *member, void *arg),
  * NULL; in a worker process all threads are that worker. */
 struct dsm__worker_slot *dsm__worker_here(const struct dsm__control *control);
 
+/* Whether this thread runs a job of that cluster. */
+static inline bool
+dsm__in_job(const struct dsm__control *control)
+{
+    struct dsm__worker_slot *slot = dsm__worker_here(control);
+
+    return slot &&
+           atomic_load_explicit(&slot->in_job, memory_order_relaxed) != 0;
+}
+
+/* The same, and the job is asked to end. */
+bool dsm__in_cancelled_job(const struct dsm__control *control);
+
 /* Says that this thread, or the whole process, is now worker `slot`; NULL: this
  * thread is none any more. */
 void dsm__worker_become(const struct dsm__control *control,

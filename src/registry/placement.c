@@ -126,7 +126,7 @@ dsm__place(uint64_t *place, struct dsm__member *member, dsm_object_kind kind,
     struct dsm__control *control = member->control;
     bool array = kind == DSM_OBJECT_ARRAY;
     uint64_t begin = array ? control->control_size : control->arena_offset;
-    uint64_t end = array ? control->space_size : control->control_size;
+    uint64_t end = array ? control->space_size : control->pool.offset;
     uint64_t *top = array ? &control->space_top : &control->arena_top;
     uint64_t at = (*top + alignment - 1) / alignment * alignment;
 

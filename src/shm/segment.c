@@ -216,6 +216,27 @@ dsm__segment_allocate(int fd, const char *path, size_t begin, size_t bytes,
     return error;
 }
 
+int
+dsm__segment_write(int fd, const char *path, const void *data, size_t bytes,
+                   const char *what)
+{
+    int error = check_room(fd, path, bytes, what);
+    size_t done = 0;
+
+    while (!error && done < bytes) {
+        ssize_t n =
+            pwrite(fd, (const char *)data + done, bytes - done, (off_t)done);
+
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            error =
+                dsm__fail_errno("%s needs %s, of which %s could be taken", what,
+                                dsm__bytes_text(bytes), dsm__bytes_text(done));
+    }
+    return error;
+}
+
 void
 dsm__segment_remove(const char *path)
 {

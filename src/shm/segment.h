@@ -35,6 +35,11 @@ int dsm__segment_open(int *fd, const char *path, bool writable,
 int dsm__segment_allocate(int fd, const char *path, size_t begin, size_t bytes,
                           const char *what);
 
+/* Writes the segment's first bytes, allocating them: into new pages that costs
+ * half of what an allocation and a copy do.  Errors as above. */
+int dsm__segment_write(int fd, const char *path, const void *data, size_t bytes,
+                       const char *what);
+
 /* Unlinks a segment and gives its memory back at once, which otherwise would
  * wait for the last process that has it mapped; those then read zeros. */
 void dsm__segment_remove(const char *path);

@@ -19,7 +19,8 @@ dsm__seconds(const struct dsm__control *control, uint64_t ticks)
     return since > 0 ? (double)ticks * seconds / since : 0;
 }
 
-/* A worker runs from the moment it begins a region until its bit is set. */
+/* A worker runs from the moment it begins a region until its bit is set, and
+ * while it has a job. */
 static dsm_worker_state
 state_of(const struct dsm__control *control, unsigned id)
 {
@@ -28,11 +29,31 @@ state_of(const struct dsm__control *control, unsigned id)
     uint64_t bit = UINT64_C(1) << id % 64;
     dsm_worker_state state = (dsm_worker_state)slot->state;
 
+    if (state == DSM_WORKER_IDLE && slot->in_job)
+        return DSM_WORKER_RUNNING;
     if (state == DSM_WORKER_IDLE && region &&
         region != control->region.done.word &&
         !(control->region.ended[id / 64][region & 1] & bit))
         return DSM_WORKER_RUNNING;
     return state;
+}
+
+/* What it works on now, as far as one look can tell. */
+static void
+describe_work(dsm_worker_info *info, const struct dsm__control *control)
+{
+    const struct dsm__worker_slot *slot = dsm__worker_slot(control, info->id);
+    size_t size = sizeof info->work;
+
+    if (info->state != DSM_WORKER_RUNNING)
+        info->work[0] = '\0';
+    else if (!slot->in_job)
+        snprintf(info->work, size, "region %u", slot->began);
+    else if (slot->job_name[0])
+        snprintf(info->work, size, "job %.*s", (int)sizeof slot->job_name - 1,
+                 slot->job_name);
+    else
+        snprintf(info->work, size, "job");
 }
 
 static void
@@ -54,6 +75,7 @@ fill(dsm_worker_info *info, const struct dsm__control *control, unsigned id)
         memcpy(info->message, outcome->message, sizeof info->message);
     info->message[sizeof info->message - 1] = '\0';
     info->regions = slot->regions;
+    info->jobs = slot->jobs;
     info->chunks = slot->chunks;
     info->chunk = slot->chunk;
     info->deaths = slot->deaths;
@@ -61,6 +83,10 @@ fill(dsm_worker_info *info, const struct dsm__control *control, unsigned id)
     info->idle = dsm__seconds(control, slot->idle);
     info->barrier_wait = dsm__seconds(control, slot->barrier_wait);
     info->lock_wait = dsm__seconds(control, slot->lock_wait);
+    info->job_busy = dsm__seconds(control, slot->job_busy);
+    info->job_mean = info->jobs ? info->job_busy / (double)info->jobs : 0;
+    info->job_worst = dsm__seconds(control, slot->job_worst);
+    describe_work(info, control);
 }
 
 int
@@ -93,20 +119,23 @@ dsm_cluster_print_stats(const dsm_cluster *cluster, FILE *stream)
 
     if (!dsm__identity_ok() || !control)
         return dsm__identity_fail(__func__);
-    fprintf(stream, "%6s %8s %9s %9s %9s %9s %9s %12s %10s %9s %6s\n", "WORKER",
-            "PID", "STATE", "REGIONS", "CHUNKS", "CHUNK", "BUSY s", "BARRIER s",
-            "LOCK s", "IDLE s", "DEATHS");
+    fprintf(stream,
+            "%6s %8s %9s %9s %9s %9s %9s %9s %12s %10s %9s %11s %12s %6s\n",
+            "WORKER", "PID", "STATE", "REGIONS", "CHUNKS", "CHUNK", "JOBS",
+            "BUSY s", "BARRIER s", "LOCK s", "IDLE s", "JOB MEAN s",
+            "JOB WORST s", "DEATHS");
     for (unsigned id = 0; id < control->workers; id++) {
         dsm_worker_info info = DSM_WORKER_INFO_INIT;
 
         fill(&info, control, id);
         fprintf(stream,
-                "%6u %8ld %9s %9llu %9llu %9llu %9.3f %12.3f %10.3f %9.3f "
-                "%6llu\n",
+                "%6u %8ld %9s %9llu %9llu %9llu %9llu %9.3f %12.3f %10.3f "
+                "%9.3f %11.6f %12.6f %6llu\n",
                 id, (long)info.pid, state[info.state],
                 (unsigned long long)info.regions,
                 (unsigned long long)info.chunks, (unsigned long long)info.chunk,
-                info.busy, info.barrier_wait, info.lock_wait, info.idle,
+                (unsigned long long)info.jobs, info.busy, info.barrier_wait,
+                info.lock_wait, info.idle, info.job_mean, info.job_worst,
                 (unsigned long long)info.deaths);
     }
     return ferror(stream) ? dsm__fail(-EIO, "cannot print the statistics") : 0;

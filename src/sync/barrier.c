@@ -161,6 +161,11 @@ dsm_barrier_wait(dsm_barrier *barrier)
     if (!dsm__identity_ok())
         return dsm__identity_fail(__func__);
     control = dsm__control_of(barrier, barrier->object.self);
+    if (dsm__in_job(control))
+        return dsm__fail(-EPERM,
+                         "barrier '%s': jobs are not run together, so a job "
+                         "cannot wait for others; use a region",
+                         barrier->object.name);
     if (barrier->type == DSM_BARRIER_PTHREAD)
         return pthread_kind_wait(barrier, control);
     account = dsm__worker_here(control);

@@ -195,8 +195,8 @@ fail(int error, const dsm_queue *queue, bool push)
                          push ? "" : " and drained");
     case DSM_ECANCELED:
         return dsm__fail(error,
-                         "queue '%s': this region was cancelled, or one of its "
-                         "workers failed",
+                         "queue '%s': this region or job was cancelled, or a "
+                         "worker of the region failed",
                          name);
     default:
         return dsm__fail(error, "queue '%s': %s", name, dsm_strerror(error));
@@ -210,7 +210,7 @@ takes_part(const struct dsm__control *control)
 {
     struct dsm__member *member = dsm__member_of(control);
 
-    return member && member->role != DSM__ATTACHED;
+    return member && member->role != DSM__ATTACHED && !dsm__in_job(control);
 }
 
 static int
@@ -223,7 +223,8 @@ transfer(dsm_queue *queue, void *message, int timeout_ms, bool push)
     int result;
 
     do {
-        if (dsm__region_interrupted(control) && takes_part(control))
+        if ((dsm__region_interrupted(control) && takes_part(control)) ||
+            dsm__in_cancelled_job(control))
             return fail(DSM_ECANCELED, queue, push);
         result = locked_attempt(queue, &side, message, deadline, &seen);
         if (result == 0)

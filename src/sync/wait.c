@@ -7,6 +7,7 @@
 #include "registry/mutex.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 
 void
@@ -18,12 +19,28 @@ dsm__wait_tune(struct dsm__control *control, unsigned processes)
     control->yields = fits ? 0 : 100;
 }
 
-/* Yields until the word changes.  A turn of others that only wait as well takes
- * some microseconds; if one takes longer somebody computes, perhaps a stranger.
+/* Whether a word has changed, as something to wait for. */
+struct change {
+    const _Atomic uint32_t *word;
+    uint32_t seen;
+};
+
+static bool
+changed(const void *context)
+{
+    const struct change *change = context;
+
+    return atomic_load_explicit(change->word, memory_order_seq_cst) !=
+           change->seen;
+}
+
+/* Yields until `ready`.  A turn of others that only wait as well takes some
+ * microseconds; if one takes longer somebody computes, perhaps a stranger.
  * Then each further turn would cost a slice of the scheduler's, where a sleeper
  * is woken at once, so that for a while this process does not yield at all. */
 static bool
-yield(const struct dsm__control *control, _Atomic uint32_t *word, uint32_t seen)
+yield(const struct dsm__control *control, bool (*ready)(const void *),
+      const void *context)
 {
     enum { LONG_NS = 50000, WAITS_WITHOUT = 100 };
     static _Atomic uint32_t without;
@@ -36,7 +53,7 @@ yield(const struct dsm__control *control, _Atomic uint32_t *word, uint32_t seen)
     }
     for (uint32_t k = control->yields; k > 0; k--) {
         sched_yield();
-        if (atomic_load_explicit(word, memory_order_acquire) != seen)
+        if (ready(context))
             return true;
         after = dsm__now();
         if (after - before > LONG_NS) {
@@ -53,7 +70,9 @@ int
 dsm__wait_slow(const struct dsm__control *control, _Atomic uint32_t *word,
                uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
 {
-    if (control->yields && yield(control, word, seen))
+    struct change change = {word, seen};
+
+    if (control->yields && yield(control, changed, &change))
         return 0;
     return dsm__sleep(control, word, seen, sleeping, deadline);
 }
@@ -70,9 +89,11 @@ leave(_Atomic uint32_t *sleeping)
         ;
 }
 
-int
-dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
-           uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
+/* Sleeps on the word, which was `seen`, unless `ready`. */
+static int
+sleep_unless(const struct dsm__control *control, _Atomic uint32_t *word,
+             uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline,
+             bool (*ready)(const void *), const void *context)
 {
     int64_t now;
 
@@ -81,9 +102,9 @@ dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
     now = dsm__now();
     if (now >= deadline)
         return -ETIMEDOUT;
-    /* Pairs with dsm__wake. */
+    /* Pairs with dsm__wake and dsm__signal. */
     atomic_fetch_add_explicit(sleeping, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(word, memory_order_seq_cst) == seen)
+    if (!ready(context))
         dsm__futex_wait(word, seen,
                         deadline - now < DSM__SLICE_NS ? deadline - now
                                                        : DSM__SLICE_NS);
@@ -92,9 +113,57 @@ dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
 }
 
 int
+dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
+           uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline)
+{
+    struct change change = {word, seen};
+
+    return sleep_unless(control, word, seen, sleeping, deadline, changed,
+                        &change);
+}
+
+bool
+dsm__spin_until(const struct dsm__control *control,
+                bool (*ready)(const void *context), const void *context,
+                uint32_t spins)
+{
+    for (uint32_t k = spins; k > 0; k--) {
+        if (ready(context))
+            return true;
+        dsm__pause();
+    }
+    return control->yields && yield(control, ready, context);
+}
+
+int
+dsm__sleep_until(const struct dsm__control *control, struct dsm__event *event,
+                 bool (*ready)(const void *context), const void *context,
+                 int64_t deadline)
+{
+    uint32_t seen = atomic_load_explicit(&event->word, memory_order_acquire);
+
+    return sleep_unless(control, &event->word, seen, &event->sleeping, deadline,
+                        ready, context);
+}
+
+int
 dsm__wake_all(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
 {
     /* Whoever lives and sleeps on counts itself again. */
     atomic_store_explicit(sleeping, 0, memory_order_seq_cst);
-    return dsm__futex_wake(word);
+    return dsm__futex_wake(word, INT_MAX);
+}
+
+void
+dsm__signal_slow(struct dsm__event *event, int most)
+{
+    atomic_fetch_add_explicit(&event->word, 1, memory_order_release);
+    dsm__futex_wake(&event->word, most);
+}
+
+void
+dsm__event_reset(struct dsm__event *event)
+{
+    atomic_store_explicit(&event->sleeping, 0, memory_order_seq_cst);
+    dsm__signal_slow(event, INT_MAX);
 }

@@ -12,6 +12,8 @@
 #include "os/futex.h"
 #include "registry/control.h"
 
+#include <limits.h>
+
 /* The halves of a 64-bit word, as futexes are 32 bits wide. */
 static inline _Atomic uint32_t *
 dsm__lower(_Atomic uint64_t *word)
@@ -66,7 +68,38 @@ dsm__wake(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
 {
     if (__builtin_expect(
             atomic_load_explicit(sleeping, memory_order_seq_cst) != 0, 0))
-        dsm__futex_wake(word);
+        dsm__futex_wake(word, INT_MAX);
+}
+
+/* For what no single word tells.  Spins, and yields where there are more
+ * processes than CPUs, until it is `ready`; whether it is. */
+bool dsm__spin_until(const struct dsm__control *control,
+                     bool (*ready)(const void *context), const void *context,
+                     uint32_t spins);
+
+/* Sleeps once on the event, unless `ready`, which is asked when this process
+ * has been counted as a sleeper.  Whoever makes it so calls dsm__signal
+ * afterwards. Returns as dsm__sleep: 0 means look again. */
+int dsm__sleep_until(const struct dsm__control *control,
+                     struct dsm__event *event,
+                     bool (*ready)(const void *context), const void *context,
+                     int64_t deadline);
+
+void dsm__signal_slow(struct dsm__event *event, int most);
+
+/* Wakes all who sleep on an event, and forgets those who were killed asleep. */
+void dsm__event_reset(struct dsm__event *event);
+
+/* After a sequentially consistent change that somebody may wait for: wakes
+ * `most` of those who sleep on the event.  The word changes, so that who is
+ * about to sleep looks again. */
+static inline void
+dsm__signal(struct dsm__event *event, int most)
+{
+    if (__builtin_expect(
+            atomic_load_explicit(&event->sleeping, memory_order_seq_cst) != 0,
+            0))
+        dsm__signal_slow(event, most);
 }
 
 #endif

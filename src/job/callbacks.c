@@ -1,0 +1,196 @@
+/* Callbacks and event loops: poll, drain and the bell. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "cluster/outcome.h"
+#include "job/ledger.h"
+#include "pool/bell.h"
+#include "pool/ended.h"
+#include "pool/provisional.h"
+#include "sync/wait.h"
+
+#include <errno.h>
+#include <limits.h>
+
+/* Whether this thread runs a callback; they are never nested. */
+static _Thread_local bool calling;
+
+/* ---- The bell. */
+
+/* Whether there is something for the program to do. */
+static bool
+is_due(const struct dsm__ledger *ledger)
+{
+    return ledger->due.first || ledger->ended.first ||
+           (ledger->cluster->started && !dsm__region_active(ledger->control));
+}
+
+void
+dsm__ledger_settle_bell(struct dsm__ledger *ledger)
+{
+    struct dsm__board *board = ledger->board;
+
+    if (ledger->bell < 0)
+        return;
+    if (!is_due(ledger)) {
+        dsm__bell_silence(ledger->bell);
+        ledger->rung = false;
+        /* seq_cst: armed before it is looked once more; see tell(). */
+        atomic_store(&board->armed, 1);
+        dsm__ledger_read(ledger);
+    }
+    if (!is_due(ledger) || ledger->rung)
+        return;
+    dsm__bell_ring(ledger->control->name, ledger->program);
+    ledger->rung = true;
+}
+
+int
+dsm_cluster_fd(dsm_cluster *cluster)
+{
+    struct dsm__ledger *ledger;
+    int fd = dsm__ledger_open(&ledger, cluster, __func__);
+
+    if (fd)
+        return fd;
+    pthread_mutex_lock(&ledger->lock);
+    if (ledger->bell < 0) {
+        fd = dsm__bell_make(ledger->control->name, ledger->program);
+        ledger->bell = fd < 0 ? -1 : fd;
+        dsm__ledger_read(ledger);
+        dsm__ledger_settle_bell(ledger);
+    }
+    if (ledger->bell >= 0)
+        fd = ledger->bell;
+    pthread_mutex_unlock(&ledger->lock);
+    return fd;
+}
+
+/* ---- Callbacks. */
+
+/* A provisional result that the callback did not want would keep others from
+ * being told. */
+static void
+drop_provisional(struct dsm__ledger *ledger, struct dsm_job *job)
+{
+    if (!job->over && dsm__provisional_take(job->slot) >= 0)
+        dsm__signal(&ledger->board->taken, INT_MAX);
+}
+
+static void
+after_callback(struct dsm__ledger *ledger, struct dsm_job *job, bool last)
+{
+    bool again = job->called_for && !job->released;
+
+    job->calling = job->called_for = false;
+    if (job->over && (job->released || (last && !job->handle)))
+        dsm__job_recycle(job);
+    else if (again)
+        dsm__list_append(&ledger->due, job, DSM__IN_DUE);
+    else if (!job->released)
+        drop_provisional(ledger, job);
+}
+
+static void
+call(struct dsm__ledger *ledger, struct dsm_job *job)
+{
+    bool last = job->over;
+
+    dsm__list_remove(job);
+    job->calling = true;
+    calling = true;
+    pthread_mutex_unlock(&ledger->lock);
+    job->callback(job, job->callback_arg);
+    pthread_mutex_lock(&ledger->lock);
+    calling = false;
+    after_callback(ledger, job, last);
+}
+
+/* Runs those that are due now, but not what they make due: how many. */
+static int
+run_due(struct dsm__ledger *ledger)
+{
+    struct dsm_job *last = ledger->due.last, *job;
+    int n = 0;
+
+    while ((job = ledger->due.first)) {
+        bool end = job == last;
+
+        call(ledger, job);
+        n++;
+        if (end)
+            break;
+    }
+    return n;
+}
+
+static int
+poll_locked(struct dsm__ledger *ledger, int64_t deadline)
+{
+    for (;;) {
+        int error, n;
+
+        dsm__ledger_read(ledger);
+        n = run_due(ledger);
+        if (n > 0 || ledger->unfinished_due == 0)
+            return n;
+        error = dsm__ledger_wait(ledger, 1, false, deadline);
+        if (error)
+            return error == -ETIMEDOUT ? 0 : error;
+    }
+}
+
+int
+dsm_cluster_poll(dsm_cluster *cluster, int timeout_ms)
+{
+    struct dsm__ledger *ledger;
+    int result = dsm__ledger_open(&ledger, cluster, __func__);
+
+    if (result || calling)
+        return result;
+    pthread_mutex_lock(&ledger->lock);
+    result = poll_locked(ledger, timeout_ms ? dsm__deadline(timeout_ms) : 0);
+    dsm__ledger_settle_bell(ledger);
+    pthread_mutex_unlock(&ledger->lock);
+    return result;
+}
+
+static int
+drain_locked(struct dsm__ledger *ledger, int64_t deadline)
+{
+    int error = 0;
+
+    while (!error) {
+        dsm__ledger_read(ledger);
+        if (run_due(ledger) > 0)
+            continue;
+        if (ledger->unfinished == 0)
+            return 0;
+        /* For callbacks as soon as possible, else when all are there. */
+        error = dsm__ledger_wait(
+            ledger, ledger->unfinished_due ? 1 : ledger->unfinished, true,
+            deadline);
+    }
+    return error;
+}
+
+int
+dsm_cluster_drain(dsm_cluster *cluster, int timeout_ms)
+{
+    struct dsm__ledger *ledger;
+    int result = dsm__ledger_open(&ledger, cluster, __func__);
+
+    if (result)
+        return result;
+    if (calling)
+        return dsm__fail(-EDEADLK,
+                         "dsm_cluster_drain: a callback cannot wait for all "
+                         "callbacks to end");
+    pthread_mutex_lock(&ledger->lock);
+    result = drain_locked(ledger, timeout_ms ? dsm__deadline(timeout_ms) : 0);
+    if (result == -ETIMEDOUT)
+        dsm__fail(result, "%u jobs have not ended until the timeout",
+                  ledger->unfinished);
+    dsm__ledger_settle_bell(ledger);
+    pthread_mutex_unlock(&ledger->lock);
+    return result;
+}

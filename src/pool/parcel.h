@@ -1,0 +1,59 @@
+/* Parcels: what of a job does not fit into its slot, in segments of their own.
+ *
+ * They are named after the slot, "..jPROGRAM-SLOTKIND".  The argument lives
+ * until the job is released.  The others belong to one try: the supervisor
+ * removes them when its worker died. */
+#ifndef DSM_POOL_PARCEL_H
+#define DSM_POOL_PARCEL_H
+
+#include "pool/pool.h"
+#include "shm/name.h"
+
+#include <stddef.h>
+
+enum dsm__parcel_kind {
+    DSM__PARCEL_ARG,
+    DSM__PARCEL_RESULT,
+    DSM__PARCEL_OUT, /* what was printed, captured */
+    DSM__PARCEL_ERR,
+    DSM__PARCEL_PROVISIONAL /* the first of three */
+};
+
+/* Which job's. */
+struct dsm__parcel {
+    const struct dsm__control *control;
+    unsigned program;
+    uint32_t index;
+    int kind;
+};
+
+/* Puts a copy of `size` bytes into it, whether it exists or not.  0, -ENOSPC,
+ * -ENOMEM, …; after a failure it does not exist. */
+int dsm__parcel_write(const struct dsm__parcel *parcel, const void *data,
+                      size_t size);
+
+/* Maps its first `size` bytes to be read; they are all there from the start. */
+int dsm__parcel_map(const struct dsm__parcel *parcel, const void **data,
+                    size_t size);
+void dsm__parcel_unmap(const void *data, size_t size);
+
+/* Creates it empty and opens it to be appended to: a descriptor, or an error.
+ */
+int dsm__parcel_open(const struct dsm__parcel *parcel);
+
+/* Its content in memory from malloc with a zero behind it, of which *size
+ * bytes, the last `most`; NULL if there is none, or no memory. */
+char *dsm__parcel_read(const struct dsm__parcel *parcel, size_t *size,
+                       size_t most);
+
+void dsm__parcel_remove(const struct dsm__parcel *parcel);
+
+/* Removes those of a try, and with `arg` the argument, too. */
+void dsm__parcels_remove(const struct dsm__control *control, unsigned program,
+                         uint32_t index, bool arg);
+
+/* Removes all of a program's. */
+void dsm__parcels_remove_all(const struct dsm__control *control,
+                             unsigned program);
+
+#endif

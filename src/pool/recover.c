@@ -1,0 +1,253 @@
+/* Putting right what the dead left; see recover.h.
+ *
+ * All that a worker may have had a hand in is in its slot: the entries of its
+ * block, one of which it may have run, and the places in the ring `ended` that
+ * it was filling. */
+#include "pool/recover.h"
+
+#include "base/clock.h"
+#include "base/point.h"
+#include "pool/bell.h"
+#include "pool/ended.h"
+#include "pool/parcel.h"
+#include "pool/take.h"
+#include "sync/wait.h"
+
+#include <dsm/error.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static void
+queue_again(struct dsm__control *control, unsigned program, uint32_t index)
+{
+    _Atomic uint64_t *map = dsm__pool_at(control, program, control->pool.again);
+
+    /* In this order: whoever clears the bit looks at the word afterwards. */
+    atomic_fetch_or(&map[index / 64], UINT64_C(1) << index % 64);
+    atomic_store(&dsm__board(control, program)->again, 1);
+    dsm__queued_tell(control, program);
+}
+
+static void
+tell_end(struct dsm__control *control, unsigned program, uint32_t index,
+         uint64_t word)
+{
+    uint64_t entry = dsm__job_entry(dsm__word_turn(word), index);
+
+    dsm__ended_push(control, program, NULL, &entry, 1, true);
+}
+
+/* What a job of no name is called. */
+static void
+describe(char *text, size_t size, const struct dsm__job *job)
+{
+    if (job->name[0])
+        snprintf(text, size, "job '%.*s'", (int)sizeof job->name, job->name);
+    else
+        snprintf(text, size, "a job");
+}
+
+static void
+fail(struct dsm__job *job, unsigned worker, uint64_t word,
+     const struct dsm__death *death)
+{
+    bool cancelled = dsm__word_phase(word) == DSM__JOB_DOOMED || job->cancel;
+    char which[80];
+
+    describe(which, sizeof which, job);
+    snprintf(job->message, sizeof job->message,
+             "worker %u (pid %ld) %s in %s%s", worker, (long)death->pid,
+             death->manner, which, cancelled ? ", which was cancelled" : "");
+    job->code = cancelled ? DSM_ECANCELED : DSM_EWORKER;
+    job->value = 0;
+    job->signal = death->signal;
+    job->exit_code = death->exit_code;
+    job->pid = death->pid;
+    job->result_size = 0;
+    job->ended = dsm__ticks();
+}
+
+/* The dead worker ran it. */
+static bool
+end_try(struct dsm__control *control, unsigned program, uint32_t index,
+        unsigned worker, uint64_t word, const struct dsm__death *death)
+{
+    struct dsm__job *job = dsm__job(control, program, index);
+    bool again = dsm__word_phase(word) == DSM__JOB_RUNNING && !job->cancel &&
+                 job->tries <= job->retries &&
+                 !dsm__board(control, program)->gone;
+    uint32_t turn = dsm__word_turn(word);
+    struct dsm__parcel result = {control, program, index, DSM__PARCEL_RESULT};
+
+    if (again) {
+        dsm__parcels_remove(control, program, index, false);
+        DSM__POINT("job.requeue");
+        atomic_store(&job->word,
+                     dsm__job_word(dsm__next_turn(turn), 0, DSM__JOB_QUEUED));
+        queue_again(control, program, index);
+        return false;
+    }
+    dsm__parcel_remove(&result);
+    fail(job, worker, word, death);
+    atomic_store(&job->word, dsm__job_word(turn, worker, DSM__JOB_ENDED));
+    DSM__POINT("job.failed");
+    tell_end(control, program, index, word);
+    return true;
+}
+
+static bool
+bury_entry(struct dsm__control *control, unsigned program, uint32_t index,
+           unsigned worker, const struct dsm__death *death)
+{
+    uint64_t word = dsm__job_load(dsm__job(control, program, index));
+
+    switch (dsm__word_phase(word)) {
+    case DSM__JOB_RUNNING:
+    case DSM__JOB_DOOMED:
+        return dsm__word_worker(word) == worker &&
+               end_try(control, program, index, worker, word, death);
+    case DSM__JOB_QUEUED: /* perhaps only here */
+        queue_again(control, program, index);
+        break;
+    case DSM__JOB_ENDED: /* perhaps not told yet */
+        tell_end(control, program, index, word);
+        break;
+    case DSM__JOB_FREE:
+        break;
+    }
+    return false;
+}
+
+unsigned
+dsm__pool_bury(struct dsm__control *control, unsigned worker,
+               const struct dsm__death *death)
+{
+    struct dsm__worker_slot *slot = dsm__worker_slot(control, worker);
+    uint32_t n = atomic_load(&slot->block_count);
+    unsigned program = atomic_load(&slot->block_program), failed = 0;
+
+    dsm__looking(control, worker, false);
+    if (n > DSM__BLOCK_MAX || program >= DSM__PROGRAMS_MAX ||
+        !dsm__board_exists(control, program))
+        n = 0;
+    else
+        dsm__ended_mend(control, program, slot);
+    for (uint32_t k = 0; k < n; k++) {
+        uint32_t index = dsm__entry_index(atomic_load(&slot->block[k]));
+
+        if (index < dsm__board(control, program)->slots)
+            failed += bury_entry(control, program, index, worker, death);
+    }
+    atomic_store(&slot->block_count, 0);
+    atomic_store(&slot->in_job, 0);
+    /* It may have died asleep, or called to wake another. */
+    dsm__event_reset(&control->work.event);
+    return failed;
+}
+
+int
+dsm__job_runner(const struct dsm__control *control, unsigned program,
+                uint64_t entry)
+{
+    uint32_t index = dsm__entry_index(entry);
+    uint64_t word;
+
+    if (index >= dsm__board(control, program)->slots)
+        return -1;
+    word = dsm__job_load(dsm__job(control, program, index));
+    return dsm__word_turn(word) == dsm__entry_turn(entry) &&
+                   dsm__word_phase(word) == DSM__JOB_RUNNING
+               ? (int)dsm__word_worker(word)
+               : -1;
+}
+
+int
+dsm__job_doom(struct dsm__control *control, unsigned program, uint64_t entry)
+{
+    int worker = dsm__job_runner(control, program, entry);
+    uint32_t turn = dsm__entry_turn(entry);
+    uint64_t word;
+
+    if (worker < 0)
+        return -1;
+    word = dsm__job_word(turn, (unsigned)worker, DSM__JOB_RUNNING);
+    /* If it ends at this very moment, its worker is not to be killed for it. */
+    return atomic_compare_exchange_strong(
+               &dsm__job(control, program, dsm__entry_index(entry))->word,
+               &word, dsm__job_word(turn, (unsigned)worker, DSM__JOB_DOOMED))
+               ? worker
+               : -1;
+}
+
+void
+dsm__program_gone(struct dsm__control *control, unsigned program,
+                  void (*visit)(void *context, unsigned program,
+                                uint64_t entry),
+                  void *context)
+{
+    struct dsm__board *board = dsm__board(control, program);
+
+    if (!dsm__board_exists(control, program))
+        return;
+    atomic_store(&board->gone, 1);
+    /* Workers that wait for it to take a provisional result. */
+    dsm__event_reset(&board->taken);
+    for (uint32_t k = 0; k < board->slots; k++) {
+        struct dsm__job *job = dsm__job(control, program, k);
+        uint64_t word = dsm__job_load(job);
+        uint32_t turn = dsm__word_turn(word);
+
+        if (dsm__word_phase(word) == DSM__JOB_QUEUED &&
+            atomic_compare_exchange_strong(
+                &job->word, &word, dsm__job_word(turn, 0, DSM__JOB_FREE)))
+            continue;
+        if (dsm__word_phase(word) != DSM__JOB_RUNNING)
+            continue;
+        atomic_store(&job->cancel, 1);
+        visit(context, program, dsm__job_entry(turn, k));
+    }
+}
+
+bool
+dsm__program_settled(struct dsm__control *control, unsigned program)
+{
+    struct dsm__board *board = dsm__board(control, program);
+
+    if (!dsm__board_exists(control, program))
+        return true;
+    for (uint32_t k = 0; k < board->slots; k++) {
+        uint64_t word = dsm__job_load(dsm__job(control, program, k));
+
+        if (dsm__word_phase(word) == DSM__JOB_RUNNING ||
+            dsm__word_phase(word) == DSM__JOB_DOOMED)
+            return false;
+    }
+    for (uint32_t k = 0; k < board->slots; k++) {
+        struct dsm__job *job = dsm__job(control, program, k);
+        uint32_t turn = dsm__word_turn(dsm__job_load(job));
+
+        atomic_store(&job->word, dsm__job_word(turn, 0, DSM__JOB_FREE));
+    }
+    if (board->slots)
+        dsm__parcels_remove_all(control, program);
+    dsm__bell_remove(control->name, program);
+    return true;
+}
+
+void
+dsm__program_welcome(struct dsm__control *control, unsigned program)
+{
+    if (dsm__board_exists(control, program))
+        atomic_store(&dsm__board(control, program)->gone, 0);
+}
+
+void
+dsm__programs_wake(struct dsm__control *control)
+{
+    for (unsigned p = 0; p < DSM__PROGRAMS_MAX; p++)
+        if (dsm__board_exists(control, p)) {
+            dsm__event_reset(&dsm__board(control, p)->ended);
+            dsm__board_ring(control, p);
+        }
+}
