@@ -9,7 +9,7 @@ cd "$srcdir"
 
 layers='
     base=0 os=0
-    shm=1
+    shm=1 trace=1
     registry=2
     sync=3 sched=3 stats=3 kernel=3
     engine=4 code=4
