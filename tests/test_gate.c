@@ -38,7 +38,7 @@ arrive(void)
 {
     uint64_t waited = 0;
 
-    return dsm__gate_wait(control, &gate, &waited, NULL);
+    return dsm__gate_wait(control, &gate, NULL, &waited, NULL);
 }
 
 static void *

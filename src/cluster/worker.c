@@ -62,7 +62,7 @@ dsm_worker_barrier(dsm_worker *self)
     result = dsm__job_refuse(self, __func__);
     if (result)
         return result;
-    result = dsm__gate_wait(control, &control->region.gate, &waited,
+    result = dsm__gate_wait(control, &control->region.gate, NULL, &waited,
                             dsm__any_part_ended);
     if (waited)
         atomic_fetch_add_explicit(&self->slot->barrier_wait, waited,

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/point.h"
 #include "sync/gate.h"
+#include "trace/trace.h"
 
 #include <dsm/sync.h>
 
@@ -118,6 +119,7 @@ static int
 pthread_kind_wait(struct dsm_barrier *barrier, struct dsm__control *control)
 {
     struct dsm__member *member = dsm__member_of(control);
+    int64_t begin;
     int result;
 
     if (!member || member->role != DSM__WORKER)
@@ -135,8 +137,10 @@ pthread_kind_wait(struct dsm_barrier *barrier, struct dsm__control *control)
         return dsm__fail(DSM_EBROKEN, "barrier '%s' lost a participant",
                          barrier->object.name);
     }
+    begin = dsm__trace_begin();
     result = pthread_barrier_wait(&barrier->pthread);
     atomic_fetch_sub(&barrier->inside, 1);
+    dsm__trace_span(DSM__TRACE_BARRIER, begin, barrier->object.name, 0, 0);
     return result == PTHREAD_BARRIER_SERIAL_THREAD ? 1 : 0;
 }
 
@@ -171,7 +175,8 @@ dsm_barrier_wait(dsm_barrier *barrier)
     account = dsm__worker_here(control);
     if (!account)
         note_client(barrier, control);
-    result = dsm__gate_wait(control, &barrier->gate, &waited, NULL);
+    result = dsm__gate_wait(control, &barrier->gate, barrier->object.name,
+                            &waited, NULL);
     if (account && waited)
         atomic_fetch_add_explicit(&account->barrier_wait, waited,
                                   memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include "base/point.h"
 #include "os/futex.h"
 #include "sync/wait.h"
+#include "trace/trace.h"
 
 #define GENERATION (UINT64_C(1) << 33)
 #define GENERATIONS (~UINT64_C(0) << 33)
@@ -48,10 +49,11 @@ over(uint64_t now, uint64_t round, int *result)
 
 /* The waiting that did not end within the first spins. */
 static int
-wait_long(struct dsm__control *control, struct dsm__gate *gate, uint64_t round,
-          uint64_t *waited_ticks,
+wait_long(struct dsm__control *control, struct dsm__gate *gate,
+          const char *name, uint64_t round, uint64_t *waited_ticks,
           bool (*hopeless)(const struct dsm__control *control))
 {
+    int64_t begin = dsm__trace_begin();
     uint64_t start = dsm__ticks(), now;
     int result = 0, error = 0;
 
@@ -67,6 +69,7 @@ wait_long(struct dsm__control *control, struct dsm__gate *gate, uint64_t round,
                       &gate->sleeping, DSM__NO_DEADLINE);
     }
     *waited_ticks += dsm__ticks() - start;
+    dsm__trace_span(DSM__TRACE_BARRIER, begin, name, 0, 0);
     return error ? error : result;
 }
 
@@ -104,7 +107,7 @@ refused(struct dsm__gate *gate, uint64_t now)
 
 int
 dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
-               uint64_t *waited_ticks,
+               const char *name, uint64_t *waited_ticks,
                bool (*hopeless)(const struct dsm__control *control))
 {
     uint64_t parties = gate->parties, then, count;
@@ -130,7 +133,7 @@ dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
         dsm__pause();
         dsm__pause();
     }
-    return wait_long(control, gate, then, waited_ticks, hopeless);
+    return wait_long(control, gate, name, then, waited_ticks, hopeless);
 }
 
 void

@@ -22,11 +22,12 @@
 void dsm__gate_init(struct dsm__gate *gate, uint32_t parties);
 
 /* Arrives and waits for the others.  0; 1 for the one that came last;
- * DSM_EBROKEN; DSM_ESTALE.  *waited_ticks grows by the time of a long wait.
+ * DSM_EBROKEN; DSM_ESTALE.  *waited_ticks grows by the time of a long wait,
+ * which a trace shows with the name, unless that is NULL.
  * `hopeless`, if not NULL, is asked before each sleep whether the round can
  * never complete; then the gate breaks. */
 int dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
-                   uint64_t *waited_ticks,
+                   const char *name, uint64_t *waited_ticks,
                    bool (*hopeless)(const struct dsm__control *control));
 
 /* Breaks it: all who wait or arrive until it is mended get DSM_EBROKEN. */

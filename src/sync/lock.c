@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/point.h"
 #include "registry/mutex.h"
+#include "trace/trace.h"
 
 #include <errno.h>
 
@@ -145,6 +146,7 @@ acquire_slow(dsm_lock *lock, int error, int timeout_ms)
 {
     struct dsm__control *control = dsm__control_of(lock, lock->self);
     struct dsm__worker_slot *account = dsm__worker_here(control);
+    int64_t begin = dsm__trace_begin();
     uint64_t start = dsm__ticks();
     int result = dsm__mutex_lock_slow(control, &lock->mutex, error,
                                       dsm__deadline(timeout_ms));
@@ -152,6 +154,7 @@ acquire_slow(dsm_lock *lock, int error, int timeout_ms)
     if (account)
         atomic_fetch_add_explicit(&account->lock_wait, dsm__ticks() - start,
                                   memory_order_relaxed);
+    dsm__trace_span(DSM__TRACE_LOCK, begin, name_of(lock), 0, 0);
     if (result < 0)
         return acquire_fail(result, lock);
     held++;
