@@ -11,6 +11,7 @@
 #include "base/point.h"
 #include "os/cpu.h"
 #include "prim/collective.h"
+#include "trace/trace.h"
 
 #include <dsm/error.h>
 #include <dsm/primitives.h>
@@ -38,16 +39,34 @@ struct loop_task {
 struct loop {
     const struct loop_task *task;
     dsm_worker *self;
+    dsm_body body;
     const void *arg;
     size_t chunks;      /* that were run */
     size_t take, least; /* items to take at a time, and the fewest */
 };
 
+/* The body of a loop that is traced, and its argument: any other loop knows
+ * nothing of it. */
+struct traced {
+    dsm_body body;
+    const void *arg;
+};
+
+static void
+traced_body(dsm_worker *self, size_t begin, size_t end, const void *arg)
+{
+    const struct traced *traced = arg;
+    int64_t began = dsm__trace_begin();
+
+    traced->body(self, begin, end, traced->arg);
+    dsm__trace_span(DSM__TRACE_CHUNK, began, NULL, begin, end);
+}
+
 /* Runs items in pieces of a chunk. */
 static void
 run(struct loop *loop, size_t begin, size_t end, size_t chunk)
 {
-    dsm_body body = loop->task->body;
+    dsm_body body = loop->body;
     dsm_worker *self = loop->self;
     const void *arg = loop->arg;
     size_t chunks = 1;
@@ -266,10 +285,12 @@ static int
 loop_part(dsm_worker *self, const struct dsm__task *task)
 {
     const struct loop_task *t = (const struct loop_task *)task;
+    struct traced traced = {t->body, dsm__given(task, &task->argument)};
     struct loop loop = {
         .task = t,
         .self = self,
-        .arg = dsm__given(task, &task->argument),
+        .body = dsm__trace_here ? traced_body : traced.body,
+        .arg = dsm__trace_here ? &traced : traced.arg,
         .take = t->chunk,
         .least = t->chunk,
     };
