@@ -17,6 +17,7 @@
 #include "shm/segment.h"
 #include "sync/gate.h"
 #include "sync/wait.h"
+#include "trace/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -360,6 +361,7 @@ release(dsm_cluster *cluster)
     if (cluster->ledger)
         cluster->ledger_free(cluster->ledger);
     dsm__objects_free(cluster->objects);
+    dsm__trace_free(cluster->trace);
     dsm__space_release(&member->space);
     pthread_mutex_destroy(&cluster->regions);
     pthread_mutex_destroy(&cluster->commands);
@@ -414,6 +416,8 @@ dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
     dsm__member_add(&made->member);
     error = make_control(made, workers, directory);
     if (!error)
+        error = dsm__trace_create(&made->trace, made->name, workers);
+    if (!error)
         error = launch(made);
     if (!error) {
         dsm__worker_init(&made->self, made, 0);
@@ -459,8 +463,11 @@ dsm__cluster_end(dsm_cluster *cluster)
     if (member->role != DSM__CONTROLLER || !member->control ||
         cluster->options.detached)
         return;
+    dsm__trace_leave(cluster->trace);
     if (member->command >= 0)
         end_supervisor(cluster);
+    /* If the supervisor was killed; else it has done so. */
+    dsm__trace_end(cluster->trace);
     dsm__remains_remove(member->control->name, member->fd);
 }
 

@@ -54,6 +54,7 @@ struct dsm_cluster {
 
     /* What supervisor and workers inherit. */
     sigset_t host_mask;
+    struct dsm__trace *trace;      /* or NULL */
     struct dsm__cpu_place *places; /* of the workers, or NULL */
 };
 

@@ -8,6 +8,7 @@
 #include "cluster/cluster.h"
 #include "os/identity.h"
 #include "os/process.h"
+#include "trace/trace.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ drop_member(struct dsm__member *member, void *argument)
         if (fds[k] >= 0)
             close(fds[k]);
     member->fd = member->command = member->other_end = -1;
+    dsm__trace_drop(((dsm_cluster *)member)->trace);
     member->control = NULL; /* which is not mapped here */
 }
 

@@ -10,6 +10,7 @@
 #include "sync/barrier.h"
 #include "sync/gate.h"
 #include "sync/wait.h"
+#include "trace/trace.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -233,9 +234,11 @@ work(dsm_cluster *cluster)
     jmp_buf failed;
 
     dsm__worker_become(self->control, self->slot, false);
+    dsm__trace_here = cluster->trace;
     self->failed = &failed;
     if (setjmp(failed) == 0)
         (void)dsm__part_run(self);
+    dsm__trace_here = NULL;
     dsm__worker_become(self->control, NULL, false);
     free_stuck(cluster);
     dsm__part_end(self->control, 0, self->region);

@@ -16,6 +16,7 @@
 #include "os/process.h"
 #include "pool/recover.h"
 #include "sync/wait.h"
+#include "trace/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -296,6 +297,7 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
         loop(&watch);
     }
     dsm__kill_children(NULL, 0);
+    dsm__trace_end(cluster->trace);
     DSM__POINT("supervisor.unlink");
     dsm__remains_remove(control->name, cluster->member.fd);
     _exit(0);

@@ -16,6 +16,7 @@
 #include "sync/gate.h"
 #include "sync/lock.h"
 #include "sync/wait.h"
+#include "trace/trace.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -51,6 +52,7 @@ on_worker_exit(int status, void *argument)
     if (!process_self)
         return;
     dsm__output_flush();
+    dsm__trace_flush();
     _exit(status);
 }
 
@@ -144,6 +146,7 @@ dsm__start_fail(dsm_worker *self, int code, const char *message)
              "worker %u: %s", self->id, message);
     self->slot->start_code = code;
     dsm__output_flush();
+    dsm__trace_flush();
     _exit(1);
 }
 
@@ -237,6 +240,7 @@ dsm__part_run(dsm_worker *self)
     struct dsm__region *region = &self->control->region;
     unsigned locks = dsm__locks_held();
     uint64_t begin, end;
+    int64_t began;
     bool locked;
     int value = 0;
 
@@ -261,6 +265,7 @@ dsm__part_run(dsm_worker *self)
         dsm_worker_fail(self, value, "worker %u: %s", self->id,
                         dsm_last_error());
     self->in_region = true;
+    began = dsm__trace_begin();
     begin = dsm__ticks();
     value = region->fn(self, (const void *)(uintptr_t)region->arg,
                        region->arg_size);
@@ -268,6 +273,7 @@ dsm__part_run(dsm_worker *self)
     self->in_region = false;
     dsm__count(&self->slot->busy, end - begin);
     dsm__count(&self->slot->regions, 1);
+    dsm__trace_span(DSM__TRACE_REGION, began, NULL, self->region, 0);
     if (process_self)
         dsm__output_flush();
     locked = dsm__locks_held() > locks;
@@ -316,9 +322,13 @@ wait_for_work(dsm_worker *self)
     uint64_t start_ticks = dsm__ticks();
     int error = 0;
 
-    while (!has_work(self) && !spin_for_work(self) && !error)
+    while (!has_work(self) && !spin_for_work(self) && !error) {
         error = dsm__sleep_until(control, &control->work.event, has_work, self,
                                  DSM__NO_DEADLINE);
+        /* It has slept in vain, and nobody waits for it now. */
+        if (!has_work(self))
+            dsm__trace_flush();
+    }
     if (error)
         _exit(1); /* the supervisor is gone */
     start_ticks = dsm__ticks() - start_ticks;
@@ -335,6 +345,7 @@ finish(dsm_worker *self)
         (void)options->cleanup(self, self->cluster->setup_arg,
                                options->setup_arg_size);
     dsm__output_flush();
+    dsm__trace_flush();
     _exit(0);
 }
 
@@ -347,6 +358,7 @@ dsm__worker_main(dsm_cluster *cluster, unsigned id, pid_t parent)
     dsm__worker_init(self, cluster, id);
     process_self = self;
     dsm__worker_become(self->control, self->slot, true);
+    dsm__trace_become(cluster->trace, id);
     start(self);
     for (;;) {
         wait_for_work(self);
@@ -356,8 +368,10 @@ dsm__worker_main(dsm_cluster *cluster, unsigned id, pid_t parent)
             dsm__perform(self);
             continue;
         }
-        if (!dsm__part_run(self))
+        if (!dsm__part_run(self)) {
+            dsm__trace_flush();
             _exit(1);
+        }
         dsm__part_end(self->control, id, self->region);
     }
 }

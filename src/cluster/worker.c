@@ -9,6 +9,7 @@
 #include "registry/object.h"
 #include "sync/gate.h"
 #include "sync/lock.h"
+#include "trace/trace.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -109,6 +110,7 @@ dsm_worker_fail(dsm_worker *self, int code, const char *format, ...)
         longjmp(*self->failed, 1);
     fflush(stdout);
     fflush(stderr);
+    dsm__trace_flush();
     _exit(1);
 }
 
