@@ -14,6 +14,7 @@
 #include "pool/parcel.h"
 #include "registry/object.h"
 #include "sync/lock.h"
+#include "trace/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -221,6 +222,7 @@ call(dsm_worker *self)
     struct dsm__job *job = self->job;
     unsigned locks = dsm__locks_held();
     const void *arg = NULL;
+    int64_t began;
     dsm_fn fn;
     bool captures = job->given & DSM__JOB_CAPTURE, locked;
     int value, error = 0;
@@ -236,7 +238,10 @@ call(dsm_worker *self)
         return true;
     }
     DSM__POINT("job.call");
+    began = dsm__trace_begin();
     value = fn(self, arg, job->arg_size);
+    dsm__trace_span(DSM__TRACE_JOB, began, job->name[0] ? job->name : NULL,
+                    self->slot->jobs, 0);
     locked = dsm__locks_held() > locks;
     if (captures)
         release_output(self);
@@ -279,6 +284,7 @@ perform_one(dsm_worker *self, struct dsm__job *job, uint64_t begin)
     if (!well) {
         tell(self, true);
         dsm__output_flush();
+        dsm__trace_flush();
         _exit(1); /* so that the next to acquire the lock is told */
     }
     if (atomic_load_explicit(&job->watched, memory_order_seq_cst))

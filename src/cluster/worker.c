@@ -100,6 +100,7 @@ dsm_worker_fail(dsm_worker *self, int code, const char *format, ...)
         dsm__job_fail(self, code < 0 ? code : DSM_EFAILED, code, message);
         fflush(stdout);
         fflush(stderr);
+        dsm__trace_flush();
         _exit(1);
     }
     self->slot->outcome.value = code;
