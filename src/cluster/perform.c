@@ -64,7 +64,8 @@ static bool
 is_to_tell(const dsm_worker *self, uint64_t now)
 {
     return now - self->told > TELL_TICKS ||
-           dsm__ended_awaited(dsm__board(self->control, self->taker.program));
+           dsm__ended_awaited(dsm__board(self->control, self->taker.program),
+                              self->ended_count);
 }
 
 /* ---- What a job prints, kept apart. */

@@ -31,6 +31,8 @@
 /* Who waits longer than that has gone to sleep: some tens of microseconds. */
 #define REST_TICKS 50000
 
+#define NAP_MS 2 /* of a worker whom perhaps nobody wakes */
+
 /* The worker that this process is, for the exit handler. */
 static dsm_worker *process_self;
 
@@ -305,14 +307,27 @@ static bool
 spin_for_work(dsm_worker *self)
 {
     struct dsm__control *control = self->control;
-    bool found;
 
     if (dsm__spin_until(control, has_work, self, control->spins / 8))
         return true;
-    dsm__looking(control, self->id, true);
-    found = dsm__spin_until(control, has_work, self, control->spins);
-    dsm__looking(control, self->id, false);
-    return found;
+    dsm__look(&self->taker, true);
+    return dsm__spin_until(control, has_work, self, control->spins);
+}
+
+/* While another looks, nobody may wake this one.  Should that one's next job be
+ * a long one, against what it expects, this one is to notice. */
+static int
+sleep_for_work(dsm_worker *self)
+{
+    int64_t deadline = DSM__NO_DEADLINE;
+    int error;
+
+    dsm__look(&self->taker, false);
+    if (dsm__others_look(&self->taker))
+        deadline = dsm__deadline(NAP_MS);
+    error = dsm__sleep_until(self->control, &self->control->work.event,
+                             has_work, self, deadline);
+    return error == -ETIMEDOUT ? 0 : error;
 }
 
 static void
@@ -323,8 +338,7 @@ wait_for_work(dsm_worker *self)
     int error = 0;
 
     while (!has_work(self) && !spin_for_work(self) && !error) {
-        error = dsm__sleep_until(control, &control->work.event, has_work, self,
-                                 DSM__NO_DEADLINE);
+        error = sleep_for_work(self);
         /* It has slept in vain, and nobody waits for it now. */
         if (!has_work(self))
             dsm__trace_flush();
@@ -368,6 +382,7 @@ dsm__worker_main(dsm_cluster *cluster, unsigned id, pid_t parent)
             dsm__perform(self);
             continue;
         }
+        dsm__look(&self->taker, false);
         if (!dsm__part_run(self)) {
             dsm__trace_flush();
             _exit(1);

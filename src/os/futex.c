@@ -7,15 +7,16 @@
 #include <time.h>
 #include <unistd.h>
 
-void
+bool
 dsm__futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t timeout_ns)
 {
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000),
                                .tv_nsec = (long)(timeout_ns % 1000000000)};
     int saved = errno;
+    long result = syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0);
 
-    syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0);
     errno = saved;
+    return result == 0;
 }
 
 int

@@ -18,14 +18,18 @@ void dsm__ended_push(struct dsm__control *control, unsigned program,
 void dsm__ended_mend(struct dsm__control *control, unsigned program,
                      struct dsm__worker_slot *slot);
 
-/* Whether the program waits until so much has ended: then what has is to be
- * told at once. */
+/* Whether the program waits for `more` entries, which are to be put there now.
+ */
 static inline bool
-dsm__ended_awaited(const struct dsm__board *board)
+dsm__ended_awaited(const struct dsm__board *board, uint32_t more)
 {
+    if (atomic_load_explicit(&board->armed, memory_order_relaxed))
+        return true;
     return atomic_load_explicit(&board->ended.sleeping, memory_order_seq_cst) !=
-               0 ||
-           atomic_load_explicit(&board->armed, memory_order_relaxed) != 0;
+               0 &&
+           atomic_load_explicit(&board->ended_tail, memory_order_relaxed) +
+                   more >=
+               atomic_load_explicit(&board->wake_at, memory_order_seq_cst);
 }
 
 /* Rings the program's bell if it is armed (bell.h). */

@@ -127,7 +127,8 @@ dsm__pool_bury(struct dsm__control *control, unsigned worker,
     uint32_t n = atomic_load(&slot->block_count);
     unsigned program = atomic_load(&slot->block_program), failed = 0;
 
-    dsm__looking(control, worker, false);
+    atomic_fetch_and(&control->work.looking[worker / 64],
+                     ~(UINT64_C(1) << worker % 64));
     if (n > DSM__BLOCK_MAX || program >= DSM__PROGRAMS_MAX ||
         !dsm__board_exists(control, program))
         n = 0;

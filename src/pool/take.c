@@ -9,10 +9,12 @@
 
 #include "base/clock.h"
 #include "base/point.h"
+#include "os/cpu.h"
 #include "sync/wait.h"
 
 #define BLOCK_TICKS 10000    /* of work in a block: some microseconds */
 #define STALLED_TICKS 200000 /* a block that old has a long job in it */
+#define MISSES 50 /* looks, before a worker says that there are no jobs */
 
 void
 dsm__taker_init(struct dsm__taker *taker, struct dsm__control *control,
@@ -27,6 +29,13 @@ dsm__taker_init(struct dsm__taker *taker, struct dsm__control *control,
     };
 }
 
+/* Whether its jobs are so short that it is about to look for more. */
+static bool
+is_quick(const struct dsm__taker *taker)
+{
+    return taker->size == DSM__BLOCK_MAX;
+}
+
 void
 dsm__job_took(struct dsm__taker *taker, uint64_t ticks)
 {
@@ -36,6 +45,8 @@ dsm__job_took(struct dsm__taker *taker, uint64_t ticks)
         taker->size = 1;
     if (taker->size > DSM__BLOCK_MAX)
         taker->size = DSM__BLOCK_MAX;
+    if (!is_quick(taker))
+        dsm__look(taker, false);
 }
 
 /* ---- A worker's block. */
@@ -225,7 +236,8 @@ take_from_board(struct dsm__taker *taker, unsigned program)
     return false;
 }
 
-/* Also says that a program has no queued jobs, if it is so. */
+/* Also says that a program has no queued jobs, if it is so; but not at once, as
+ * then each job of one that submits slowly would move that line twice. */
 static bool
 take_from_program(struct dsm__taker *taker, unsigned program)
 {
@@ -236,6 +248,11 @@ take_from_program(struct dsm__taker *taker, unsigned program)
         return false;
     if (take_from_board(taker, program))
         return true;
+    if (taker->misses++ < MISSES) {
+        dsm__look(taker, true);
+        dsm__pause();
+        return false;
+    }
     atomic_fetch_and_explicit(queued, ~bit, memory_order_seq_cst);
     if (!take_from_board(taker, program))
         return false;
@@ -339,13 +356,37 @@ refill(struct dsm__taker *taker)
     return false;
 }
 
+static bool
+someone_looks(const struct dsm__control *control, unsigned but)
+{
+    for (unsigned w = 0; w * 64 < control->workers; w++) {
+        uint64_t bits = atomic_load_explicit(&control->work.looking[w],
+                                             memory_order_seq_cst);
+
+        if (w == but / 64)
+            bits &= ~(UINT64_C(1) << but % 64);
+        if (bits)
+            return true;
+    }
+    return false;
+}
+
+bool
+dsm__others_look(const struct dsm__taker *taker)
+{
+    return someone_looks(taker->control, taker->worker);
+}
+
 /* Whoever found work while there may be more wakes the next, if nobody is
  * looking already. */
 static void
-share_work(struct dsm__control *control)
+share_work(const struct dsm__taker *taker)
 {
-    if (control->work.event.sleeping && dsm__queued_any(control))
-        dsm__queued_tell(control, DSM__PROGRAMS_MAX);
+    struct dsm__control *control = taker->control;
+
+    if (control->work.event.sleeping && dsm__queued_any(control) &&
+        !dsm__others_look(taker))
+        dsm__signal(&control->work.event, 1);
 }
 
 bool
@@ -355,21 +396,14 @@ dsm__block_take(struct dsm__taker *taker)
         return false;
     atomic_store_explicit(&taker->slot->block_since, dsm__ticks(),
                           memory_order_relaxed);
-    share_work(taker->control);
+    taker->misses = 0;
+    if (!is_quick(taker))
+        dsm__look(taker, false);
+    share_work(taker);
     return true;
 }
 
 /* ---- Telling workers. */
-
-static bool
-someone_looks(const struct dsm__control *control)
-{
-    for (unsigned w = 0; w * 64 < control->workers; w++)
-        if (atomic_load_explicit(&control->work.looking[w],
-                                 memory_order_seq_cst))
-            return true;
-    return false;
-}
 
 void
 dsm__queued_tell(struct dsm__control *control, unsigned program)
@@ -381,16 +415,19 @@ dsm__queued_tell(struct dsm__control *control, unsigned program)
         if (!(atomic_load_explicit(queued, memory_order_seq_cst) & bit))
             atomic_fetch_or_explicit(queued, bit, memory_order_seq_cst);
     }
-    if (!someone_looks(control))
+    if (!someone_looks(control, DSM_WORKERS_MAX))
         dsm__signal(&control->work.event, 1);
 }
 
 void
-dsm__looking(struct dsm__control *control, unsigned worker, bool looks)
+dsm__look(struct dsm__taker *taker, bool looks)
 {
-    _Atomic uint64_t *word = &control->work.looking[worker / 64];
-    uint64_t bit = UINT64_C(1) << worker % 64;
+    _Atomic uint64_t *word = &taker->control->work.looking[taker->worker / 64];
+    uint64_t bit = UINT64_C(1) << taker->worker % 64;
 
+    if (taker->looks == looks)
+        return;
+    taker->looks = looks;
     if (looks)
         atomic_fetch_or_explicit(word, bit, memory_order_seq_cst);
     else

@@ -14,6 +14,8 @@ struct dsm__taker {
     uint32_t size;   /* of the next block: more than one if jobs are short */
     uint64_t pace;   /* ticks of a job, the longer of late */
     unsigned victim; /* whose block to look into next */
+    unsigned misses; /* looks in vain since the last block */
+    bool looks;      /* as work.looking says */
 };
 
 void dsm__taker_init(struct dsm__taker *taker, struct dsm__control *control,
@@ -30,8 +32,8 @@ bool dsm__block_take(struct dsm__taker *taker);
 /* Tells how many ticks the last job took. */
 void dsm__job_took(struct dsm__taker *taker, uint64_t ticks);
 
-/* Says that a program has queued jobs; wakes a worker if none is awake and
- * looking. */
+/* Says that a program has queued jobs, and wakes a worker if none looks.  With
+ * DSM__PROGRAMS_MAX: only the latter. */
 void dsm__queued_tell(struct dsm__control *control, unsigned program);
 
 /* Whether some program may have queued jobs. */
@@ -45,7 +47,11 @@ dsm__queued_any(const struct dsm__control *control)
     return false;
 }
 
-/* Says that this worker looks for work, or does so no more. */
-void dsm__looking(struct dsm__control *control, unsigned worker, bool looks);
+/* Says that this worker looks for work, or does so no more.  One that runs very
+ * short jobs goes on saying so: it will look within a microsecond. */
+void dsm__look(struct dsm__taker *taker, bool looks);
+
+/* Whether another worker looks. */
+bool dsm__others_look(const struct dsm__taker *taker);
 
 #endif

@@ -77,24 +77,27 @@ dsm__wait_slow(const struct dsm__control *control, _Atomic uint32_t *word,
     return dsm__sleep(control, word, seen, sleeping, deadline);
 }
 
-/* One sleeper less, unless it was forgotten meanwhile (dsm__wake_all). */
+/* So many sleepers less, but for those that were forgotten meanwhile
+ * (dsm__wake_all). */
 static void
-leave(_Atomic uint32_t *sleeping)
+leave(_Atomic uint32_t *sleeping, uint32_t less)
 {
     uint32_t n = atomic_load_explicit(sleeping, memory_order_relaxed);
 
-    while (n && !atomic_compare_exchange_weak_explicit(sleeping, &n, n - 1,
-                                                       memory_order_relaxed,
-                                                       memory_order_relaxed))
+    while (n && !atomic_compare_exchange_weak_explicit(
+                    sleeping, &n, n > less ? n - less : 0, memory_order_relaxed,
+                    memory_order_relaxed))
         ;
 }
 
-/* Sleeps on the word, which was `seen`, unless `ready`. */
+/* Sleeps on the word, which was `seen`, unless `ready`.  `counted`: who wakes
+ * sleepers takes those whom he woke off their number. */
 static int
 sleep_unless(const struct dsm__control *control, _Atomic uint32_t *word,
              uint32_t seen, _Atomic uint32_t *sleeping, int64_t deadline,
-             bool (*ready)(const void *), const void *context)
+             bool (*ready)(const void *), const void *context, bool counted)
 {
+    bool woken = false;
     int64_t now;
 
     if (dsm__supervisor_dead(control))
@@ -105,10 +108,11 @@ sleep_unless(const struct dsm__control *control, _Atomic uint32_t *word,
     /* Pairs with dsm__wake and dsm__signal. */
     atomic_fetch_add_explicit(sleeping, 1, memory_order_seq_cst);
     if (!ready(context))
-        dsm__futex_wait(word, seen,
-                        deadline - now < DSM__SLICE_NS ? deadline - now
-                                                       : DSM__SLICE_NS);
-    leave(sleeping);
+        woken = dsm__futex_wait(word, seen,
+                                deadline - now < DSM__SLICE_NS ? deadline - now
+                                                               : DSM__SLICE_NS);
+    if (!woken || !counted)
+        leave(sleeping, 1);
     return 0;
 }
 
@@ -119,7 +123,7 @@ dsm__sleep(const struct dsm__control *control, _Atomic uint32_t *word,
     struct change change = {word, seen};
 
     return sleep_unless(control, word, seen, sleeping, deadline, changed,
-                        &change);
+                        &change, false);
 }
 
 bool
@@ -143,7 +147,7 @@ dsm__sleep_until(const struct dsm__control *control, struct dsm__event *event,
     uint32_t seen = atomic_load_explicit(&event->word, memory_order_acquire);
 
     return sleep_unless(control, &event->word, seen, &event->sleeping, deadline,
-                        ready, context);
+                        ready, context, true);
 }
 
 int
@@ -154,16 +158,22 @@ dsm__wake_all(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
     return dsm__futex_wake(word, INT_MAX);
 }
 
+/* Who was woken is no sleeper any more, though it may take a while until it
+ * runs: nobody need pay for waking it again. */
 void
 dsm__signal_slow(struct dsm__event *event, int most)
 {
+    int woken;
+
     atomic_fetch_add_explicit(&event->word, 1, memory_order_release);
-    dsm__futex_wake(&event->word, most);
+    woken = dsm__futex_wake(&event->word, most);
+    if (woken > 0)
+        leave(&event->sleeping, (uint32_t)woken);
 }
 
 void
 dsm__event_reset(struct dsm__event *event)
 {
-    atomic_store_explicit(&event->sleeping, 0, memory_order_seq_cst);
-    dsm__signal_slow(event, INT_MAX);
+    atomic_fetch_add_explicit(&event->word, 1, memory_order_seq_cst);
+    dsm__wake_all(&event->word, &event->sleeping);
 }
