@@ -18,52 +18,55 @@
 #define PACKAGE_VERSION "(unknown version)"
 #endif
 
+#define BIT(option) (1U << (option))
+
 struct command {
     const char *name;
     const char *operands; /* for messages */
     int min_operands, max_operands;
-    unsigned flags; /* the options that it takes */
+    unsigned options; /* those that it takes; BIT */
     int (*run)(const struct request *request);
     const char *help;
 };
 
 static const struct command commands[] = {
     {"list", " [NAME]", 0, 1,
-     FLAG_JSON | FLAG_OUTPUT | FLAG_NOHEADINGS | FLAG_BYTES | FLAG_CHECK,
+     BIT(OPTION_JSON) | BIT(OPTION_OUTPUT) | BIT(OPTION_NOHEADINGS) |
+         BIT(OPTION_BYTES) | BIT(OPTION_CHECK),
      command_list, "show this user's clusters, or the objects of one"},
-    {"delete", " NAME...", 1, INT_MAX, FLAG_FORCE, command_delete,
+    {"delete", " NAME...", 1, INT_MAX, BIT(OPTION_FORCE), command_delete,
      "remove stale clusters, with --force live ones"},
-    {"clean", "", 0, 0, FLAG_DRY_RUN, command_clean,
+    {"clean", "", 0, 0, BIT(OPTION_DRY_RUN), command_clean,
      "remove all that is stale, and say what"},
-    {"export", " CLUSTER ARRAY FILE.npy", 3, 3, FLAG_FORCE, command_export,
-     "save an array of a live cluster as a NumPy file"},
+    {"export", " CLUSTER ARRAY FILE.npy", 3, 3, BIT(OPTION_FORCE),
+     command_export, "save an array of a live cluster as a NumPy file"},
 };
 
 struct option_info {
-    int code; /* a letter, or above all letters where there is none */
+    char letter; /* or 0 */
     const char *name;
     const char *argument; /* NULL: none */
-    enum request_flag flag;
     const char *help;
 };
 
-enum { OPTION_CHECK = 256, OPTION_DRY_RUN, OPTION_FORCE };
-
-static const struct option_info options[] = {
-    {'J', "json", NULL, FLAG_JSON,
-     "list: print JSON, with bytes and seconds as plain numbers"},
-    {'o', "output", "COLUMNS", FLAG_OUTPUT,
-     "list: these columns, or +COLUMNS beside the usual ones"},
-    {'n', "noheadings", NULL, FLAG_NOHEADINGS, "list: print no headings"},
-    {'b', "bytes", NULL, FLAG_BYTES, "list: print sizes in bytes"},
-    {OPTION_CHECK, "check", NULL, FLAG_CHECK,
-     "list: exit with 3 if a cluster is stale"},
-    {OPTION_DRY_RUN, "dry-run", NULL, FLAG_DRY_RUN,
-     "clean: remove nothing, exit with 3 if it would"},
-    {OPTION_FORCE, "force", NULL, FLAG_FORCE,
-     "delete: stop live clusters; export: replace FILE.npy"},
-    {'h', "help", NULL, FLAG_HELP, "print this help"},
-    {'V', "version", NULL, FLAG_VERSION, "print the version"},
+/* A letter may mean one thing to one command and another to another. */
+static const struct option_info options[OPTION_COUNT] = {
+    [OPTION_JSON] = {'J', "json", NULL,
+                     "list: print JSON, with bytes and seconds as plain "
+                     "numbers"},
+    [OPTION_OUTPUT] = {'o', "output", "COLUMNS",
+                       "list: these columns, or +COLUMNS beside the usual "
+                       "ones"},
+    [OPTION_NOHEADINGS] = {'n', "noheadings", NULL, "list: print no headings"},
+    [OPTION_BYTES] = {'b', "bytes", NULL, "list: print sizes in bytes"},
+    [OPTION_CHECK] = {0, "check", NULL,
+                      "list: exit with 3 if a cluster is stale"},
+    [OPTION_DRY_RUN] = {0, "dry-run", NULL,
+                        "clean: remove nothing, exit with 3 if it would"},
+    [OPTION_FORCE] = {0, "force", NULL,
+                      "delete: stop live clusters; export: replace FILE.npy"},
+    [OPTION_HELP] = {'h', "help", NULL, "print this help"},
+    [OPTION_VERSION] = {'V', "version", NULL, "print the version"},
 };
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
@@ -103,14 +106,14 @@ append_name(char *list, size_t size, const char *name)
     snprintf(list + used, size - used, "%s%s", used > 0 ? ", " : "", name);
 }
 
-/* The names of the options among `flags`, for a message. */
+/* The names of the options among `some`, for a message. */
 static void
-name_options(char *list, size_t size, unsigned flags)
+name_options(char *list, size_t size, unsigned some)
 {
     char name[32];
 
-    for (size_t i = 0; i < LENGTH(options); i++)
-        if (flags & (unsigned)options[i].flag) {
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (some & BIT(i)) {
             snprintf(name, sizeof name, "--%s", options[i].name);
             append_name(list, size, name);
         }
@@ -137,13 +140,13 @@ print_options(void)
     char usage[64];
 
     printf("\nOptions, before or after the command:\n");
-    for (size_t i = 0; i < LENGTH(options); i++) {
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
         const struct option_info *option = &options[i];
         snprintf(usage, sizeof usage, "--%s%s%s", option->name,
                  option->argument ? " " : "",
                  option->argument ? option->argument : "");
-        if (option->code < OPTION_CHECK)
-            printf(" -%c, %-16s  %s\n", option->code, usage, option->help);
+        if (option->letter)
+            printf(" -%c, %-16s  %s\n", option->letter, usage, option->help);
         else
             printf("     %-16s  %s\n", usage, option->help);
     }
@@ -172,14 +175,8 @@ print_help(void)
 
 /* ---- The command line. */
 
-static const struct option_info *
-find_option(int code)
-{
-    for (size_t i = 0; i < LENGTH(options); i++)
-        if (options[i].code == code)
-            return &options[i];
-    return NULL;
-}
+/* What getopt has for an option is its number behind all letters. */
+#define CODE(option) (256 + (int)(option))
 
 static const struct command *
 find_command(const char *name)
@@ -190,18 +187,40 @@ find_command(const char *name)
     return NULL;
 }
 
+static bool
+takes(const struct command *command, size_t option)
+{
+    return command && command->options & BIT(option);
+}
+
+/* The option that getopt's `code` stands for: of several with the letter the
+ * command's own.  OPTION_COUNT: there is none. */
+static size_t
+find_option(int code, const struct command *command)
+{
+    size_t found = OPTION_COUNT;
+
+    if (code >= CODE(0))
+        return (size_t)(code - CODE(0));
+    for (size_t i = 0; code != 0 && i < OPTION_COUNT; i++)
+        if (options[i].letter == code &&
+            (found == OPTION_COUNT || takes(command, i)))
+            found = i;
+    return found;
+}
+
 /* getopt has met what is no option, or one without its argument or with one too
  * many; `word` is the argument that it looked at. */
 static int
-refuse_option(int result, const char *word)
+refuse_option(int result, size_t option, const char *word)
 {
-    const struct option_info *option = find_option(optopt);
     char known[256] = "";
 
-    if (option && result == ':') {
-        complain("option --%s needs %s", option->name, option->argument);
-    } else if (option) {
-        complain("option --%s takes no argument", option->name);
+    if (option < OPTION_COUNT && result == ':') {
+        complain("option --%s needs %s", options[option].name,
+                 options[option].argument);
+    } else if (option < OPTION_COUNT) {
+        complain("option --%s takes no argument", options[option].name);
     } else {
         name_options(known, sizeof known, ~0U);
         if (optopt != 0)
@@ -212,25 +231,42 @@ refuse_option(int result, const char *word)
     return EXIT_USAGE;
 }
 
-static int
-parse_options(struct request *request, int argc, char **argv)
+/* The letters that getopt is to know; with '+' it stops at the first word that
+ * is no option, with ':' it tells of an argument that is missing. */
+static void
+list_letters(char *letters, const struct command *command)
 {
-    struct option long_options[LENGTH(options) + 1] = {0};
+    letters += sprintf(letters, "%s", command ? ":" : "+:");
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (options[i].letter && find_option(options[i].letter, command) == i)
+            letters += sprintf(letters, "%c%s", options[i].letter,
+                               options[i].argument ? ":" : "");
+}
+
+/* Goes through the options from argv[1] on; the operands are what is left. */
+static int
+parse_options(struct request *request, const struct command *command, int argc,
+              char **argv)
+{
+    struct option long_options[OPTION_COUNT + 1] = {0};
+    char letters[2 * OPTION_COUNT + 3];
     int result;
 
-    for (size_t i = 0; i < LENGTH(options); i++)
+    for (size_t i = 0; i < OPTION_COUNT; i++)
         long_options[i] = (struct option){
             .name = options[i].name,
             .has_arg = options[i].argument ? required_argument : no_argument,
-            .val = options[i].code};
+            .val = CODE(i)};
+    list_letters(letters, command);
     opterr = 0;
-    while ((result = getopt_long(argc, argv, ":Jo:nbhV", long_options, NULL)) !=
+    optind = 0; /* anew */
+    while ((result = getopt_long(argc, argv, letters, long_options, NULL)) !=
            -1) {
-        if (result == '?' || result == ':')
-            return refuse_option(result, argv[optind - 1]);
-        request->flags |= (unsigned)find_option(result)->flag;
-        if (result == 'o')
-            request->columns = optarg;
+        bool bad = result == '?' || result == ':';
+        size_t option = find_option(bad ? optopt : result, command);
+        if (bad)
+            return refuse_option(result, option, argv[optind - 1]);
+        request->options[option] = optarg ? optarg : "";
     }
     request->operands = argv + optind;
     request->operand_count = argc - optind;
@@ -252,29 +288,30 @@ refuse_command(const char *name)
 }
 
 static int
-refuse_flags(const struct command *command, unsigned extra)
+refuse_extra(const struct command *command, unsigned extra)
 {
     char given[256] = "", known[256] = "";
 
     name_options(given, sizeof given, extra);
-    name_options(known, sizeof known, command->flags);
-    complain("%s does not take %s; its options are %s", command->name, given,
-             known);
+    name_options(known, sizeof known, command->options);
+    if (command->options)
+        complain("%s does not take %s; its options are %s", command->name,
+                 given, known);
+    else
+        complain("%s takes no options, not %s", command->name, given);
     return EXIT_USAGE;
 }
 
 static int
-run_command(struct request *request)
+run_command(const struct command *command, const struct request *request)
 {
-    const char *name = request->operand_count > 0 ? *request->operands : NULL;
-    const struct command *command = name ? find_command(name) : NULL;
+    unsigned extra = 0;
 
-    if (!command)
-        return refuse_command(name);
-    request->operands++;
-    request->operand_count--;
-    if (request->flags & ~command->flags)
-        return refuse_flags(command, request->flags & ~command->flags);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (request->options[i] && !takes(command, i))
+            extra |= BIT(i);
+    if (extra)
+        return refuse_extra(command, extra);
     if (request->operand_count < command->min_operands ||
         request->operand_count > command->max_operands) {
         complain("too %s arguments; usage: dsmctl %s%s",
@@ -286,15 +323,31 @@ run_command(struct request *request)
     return command->run(request);
 }
 
+/* What options mean may depend on the command, so it is found first: it is the
+ * first word that is no option. */
 static int
-handle(struct request *request)
+handle(int argc, char **argv)
 {
-    if (has(request, FLAG_HELP))
+    struct request request = {0};
+    const struct command *command = NULL;
+    int code = parse_options(&request, NULL, argc, argv);
+    const char *name = request.operand_count > 0 ? *request.operands : NULL;
+
+    if (code == EXIT_OK && name) {
+        command = find_command(name);
+        code = parse_options(&request, command, request.operand_count,
+                             request.operands);
+    }
+    if (code != EXIT_OK)
+        return code;
+    if (has(&request, OPTION_HELP))
         print_help();
-    else if (has(request, FLAG_VERSION))
+    else if (has(&request, OPTION_VERSION))
         printf("dsmctl (libdsm) %s\n", PACKAGE_VERSION);
+    else if (!command)
+        return refuse_command(name);
     else
-        return run_command(request);
+        return run_command(command, &request);
     return EXIT_OK;
 }
 
@@ -321,12 +374,6 @@ close_stdout(int code)
 int
 main(int argc, char **argv)
 {
-    struct request request = {0};
-    int code;
-
     setlocale(LC_CTYPE, ""); /* not LC_NUMERIC: JSON wants a point */
-    code = parse_options(&request, argc, argv);
-    if (code == EXIT_OK)
-        code = handle(&request);
-    return close_stdout(code);
+    return close_stdout(handle(argc, argv));
 }

@@ -19,29 +19,31 @@ enum exit_code {
 
 /* ---- dsmctl.c: the command line. */
 
-enum request_flag {
-    FLAG_JSON = 1 << 0,
-    FLAG_OUTPUT = 1 << 1,
-    FLAG_NOHEADINGS = 1 << 2,
-    FLAG_BYTES = 1 << 3,
-    FLAG_CHECK = 1 << 4,
-    FLAG_DRY_RUN = 1 << 5,
-    FLAG_FORCE = 1 << 6,
-    FLAG_HELP = 1 << 7,
-    FLAG_VERSION = 1 << 8
+/* In the order of --help. */
+enum request_option {
+    OPTION_JSON,
+    OPTION_OUTPUT,
+    OPTION_NOHEADINGS,
+    OPTION_BYTES,
+    OPTION_CHECK,
+    OPTION_DRY_RUN,
+    OPTION_FORCE,
+    OPTION_HELP,
+    OPTION_VERSION,
+    OPTION_COUNT
 };
 
 struct request {
-    unsigned flags;      /* the options that were given */
-    const char *columns; /* the argument of --output, or NULL */
-    char **operands;     /* what follows the command */
+    /* For each option NULL, or its argument, "" where it takes none. */
+    const char *options[OPTION_COUNT];
+    char **operands; /* what follows the command */
     int operand_count;
 };
 
 static inline bool
-has(const struct request *request, enum request_flag flag)
+has(const struct request *request, enum request_option option)
 {
-    return (request->flags & (unsigned)flag) != 0;
+    return request->options[option] != NULL;
 }
 
 /* One line on stderr, "dsmctl: " before it. */

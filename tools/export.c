@@ -87,7 +87,7 @@ command_export(const struct request *request)
     const char *file = request->operands[2];
     char target[PATH_MAX];
     dsm_cluster *cluster;
-    int code = check_target(file, has(request, FLAG_FORCE), target);
+    int code = check_target(file, has(request, OPTION_FORCE), target);
     int error;
 
     if (code != EXIT_OK)

@@ -63,7 +63,7 @@ state_name(dsm_cluster_state state)
 static char *
 size_cell(const struct request *request, uint64_t bytes)
 {
-    if (has(request, FLAG_JSON) || has(request, FLAG_BYTES))
+    if (has(request, OPTION_JSON) || has(request, OPTION_BYTES))
         return format_text("%" PRIu64, bytes);
     return format_size(bytes);
 }
@@ -71,7 +71,7 @@ size_cell(const struct request *request, uint64_t bytes)
 static char *
 age_cell(const struct request *request, double seconds)
 {
-    if (has(request, FLAG_JSON))
+    if (has(request, OPTION_JSON))
         return format_text("%.3f", seconds);
     return format_age(seconds);
 }
@@ -164,7 +164,7 @@ kind_name(dsm_object_kind kind)
 static char *
 shape_cell(const struct request *request, const dsm_object_info *info)
 {
-    bool json = has(request, FLAG_JSON);
+    bool json = has(request, OPTION_JSON);
     char text[DSM_NDIM_MAX * 24 + 4] = "";
     size_t used = 0;
 
@@ -271,12 +271,12 @@ command_list(const struct request *request)
 
     if (code == EXIT_OK && name)
         code = walk_objects(&table, name);
-    if (code == EXIT_OK && (!name || has(request, FLAG_CHECK)))
+    if (code == EXIT_OK && (!name || has(request, OPTION_CHECK)))
         code = walk_clusters(&walk);
     if (code == EXIT_OK)
         code = table_print(&table);
     table_free(&table);
-    if (code == EXIT_OK && has(request, FLAG_CHECK) && walk.stale > 0)
+    if (code == EXIT_OK && has(request, OPTION_CHECK) && walk.stale > 0)
         return EXIT_STALE;
     return code;
 }

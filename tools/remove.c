@@ -29,7 +29,7 @@ command_delete(const struct request *request)
 
     for (int i = 0; i < request->operand_count; i++) {
         int result =
-            delete_cluster(request->operands[i], has(request, FLAG_FORCE));
+            delete_cluster(request->operands[i], has(request, OPTION_FORCE));
         /* A failure says more than a refusal. */
         if (result == EXIT_FAILED || code == EXIT_OK)
             code = result;
@@ -114,7 +114,7 @@ command_clean(const struct request *request)
     if (error < 0)
         complain_of(NULL, error);
     else
-        code = clean_all(&dead, has(request, FLAG_DRY_RUN));
+        code = clean_all(&dead, has(request, OPTION_DRY_RUN));
     free(dead.infos);
     return code;
 }

@@ -43,7 +43,7 @@ choose_column(struct table *table, const char *name, size_t length)
 static int
 choose_columns(struct table *table)
 {
-    const char *text = table->request->columns;
+    const char *text = table->request->options[OPTION_OUTPUT];
 
     if (!text || *text == '+')
         for (size_t i = 0; i < table->listing->default_count; i++)
@@ -93,8 +93,9 @@ table_init(struct table *table, const struct listing *listing,
     table->scols = scols_new_table();
     if (!table->scols || scols_table_set_name(table->scols, listing->name) < 0)
         out_of_memory();
-    scols_table_enable_json(table->scols, has(request, FLAG_JSON));
-    scols_table_enable_noheadings(table->scols, has(request, FLAG_NOHEADINGS));
+    scols_table_enable_json(table->scols, has(request, OPTION_JSON));
+    scols_table_enable_noheadings(table->scols,
+                                  has(request, OPTION_NOHEADINGS));
     for (size_t i = 0; i < table->column_count; i++)
         make_column(table, &listing->columns[table->columns[i]]);
     return EXIT_OK;
