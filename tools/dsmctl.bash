@@ -21,9 +21,11 @@ _dsmctl_options()
     list) echo --json --output --noheadings --bytes --check ;;
     delete | export) echo --force ;;
     clean) echo --dry-run ;;
+    start) echo --workers --log --max-jobs ;;
+    stop | refresh) ;;
     *)
         echo --json --output --noheadings --bytes --check --dry-run --force \
-            --help --version
+            --workers --log --max-jobs --help --version
         ;;
     esac
 }
@@ -53,6 +55,22 @@ _dsmctl_complete_columns()
     compopt -o nospace 2>/dev/null
 }
 
+_dsmctl_complete_files()
+{
+    compopt -o filenames 2>/dev/null
+    COMPREPLY=($(compgen -f -- "$1"))
+}
+
+# OPTION COMMAND
+_dsmctl_takes_argument()
+{
+    case $1 in
+    -o | --output | --workers | --log | --max-jobs) return 0 ;;
+    -n) [ "$2" = start ] ;;
+    *) return 1 ;;
+    esac
+}
+
 _dsmctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
@@ -67,7 +85,7 @@ _dsmctl()
             continue
         elif [ -n "$skip" ]; then
             skip=
-        elif [ "$word" = -o ] || [ "$word" = --output ]; then
+        elif _dsmctl_takes_argument "$word" "$command"; then
             skip=yes
         elif [[ $word != -* ]]; then
             if [ -z "$command" ]; then
@@ -83,16 +101,22 @@ _dsmctl()
         _dsmctl_complete_columns "$cur" "${operands[0]}"
         return
     fi
+    if [ "$prev" = --log ]; then
+        _dsmctl_complete_files "$cur"
+        return
+    fi
+    _dsmctl_takes_argument "$prev" "$command" && return
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$(_dsmctl_options "$command")" -- "$cur"))
         return
     fi
     case $command in
     '')
-        COMPREPLY=($(compgen -W "list delete clean export" -- "$cur"))
+        COMPREPLY=($(compgen -W \
+            "list delete clean export start stop refresh" -- "$cur"))
         ;;
-    list | delete)
-        [ "$command" = list ] && [ ${#operands[@]} -gt 0 ] && return
+    list | delete | stop | refresh)
+        [[ $command == [lr]* ]] && [ ${#operands[@]} -gt 0 ] && return
         COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur"))
         ;;
     export)
@@ -102,10 +126,7 @@ _dsmctl()
             COMPREPLY=($(compgen -W \
                 "$(_dsmctl_arrays "$1" "${operands[0]}")" -- "$cur"))
             ;;
-        2)
-            compopt -o filenames 2>/dev/null
-            COMPREPLY=($(compgen -f -- "$cur"))
-            ;;
+        2) _dsmctl_complete_files "$cur" ;;
         esac
         ;;
     esac

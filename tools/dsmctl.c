@@ -40,6 +40,12 @@ static const struct command commands[] = {
      "remove all that is stale, and say what"},
     {"export", " CLUSTER ARRAY FILE.npy", 3, 3, BIT(OPTION_FORCE),
      command_export, "save an array of a live cluster as a NumPy file"},
+    {"start", " NAME", 1, 1,
+     BIT(OPTION_WORKERS) | BIT(OPTION_LOG) | BIT(OPTION_MAX_JOBS),
+     command_start, "start a cluster that no program owns"},
+    {"stop", " NAME...", 1, INT_MAX, 0, command_stop, "end live clusters"},
+    {"refresh", " NAME", 1, 1, 0, command_refresh,
+     "give a cluster fresh workers"},
 };
 
 struct option_info {
@@ -65,6 +71,12 @@ static const struct option_info options[OPTION_COUNT] = {
                         "clean: remove nothing, exit with 3 if it would"},
     [OPTION_FORCE] = {0, "force", NULL,
                       "delete: stop live clusters; export: replace FILE.npy"},
+    [OPTION_WORKERS] = {'n', "workers", "N",
+                        "start: so many; else one for each CPU"},
+    [OPTION_LOG] = {0, "log", "FILE",
+                    "start: add to it what the workers print"},
+    [OPTION_MAX_JOBS] = {0, "max-jobs", "N",
+                         "start: so many of a program at a time"},
     [OPTION_HELP] = {'h', "help", NULL, "print this help"},
     [OPTION_VERSION] = {'V', "version", NULL, "print the version"},
 };
@@ -271,6 +283,28 @@ parse_options(struct request *request, const struct command *command, int argc,
     request->operands = argv + optind;
     request->operand_count = argc - optind;
     return EXIT_OK;
+}
+
+bool
+parse_number(const struct request *request, enum request_option option,
+             unsigned least, unsigned most, unsigned *number)
+{
+    const char *text = request->options[option];
+    unsigned long value;
+    char *end;
+
+    if (!text)
+        return true;
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 &&
+        value >= least && value <= most) {
+        *number = (unsigned)value;
+        return true;
+    }
+    complain("option --%s needs a number from %u to %u, not '%s'",
+             options[option].name, least, most, text);
+    return false;
 }
 
 static int

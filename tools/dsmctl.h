@@ -28,6 +28,9 @@ enum request_option {
     OPTION_CHECK,
     OPTION_DRY_RUN,
     OPTION_FORCE,
+    OPTION_WORKERS,
+    OPTION_LOG,
+    OPTION_MAX_JOBS,
     OPTION_HELP,
     OPTION_VERSION,
     OPTION_COUNT
@@ -46,6 +49,11 @@ has(const struct request *request, enum request_option option)
     return request->options[option] != NULL;
 }
 
+/* Stores the number that an option has as its argument, if it was given. False:
+ * it is none from `least` to `most`, and a message says so. */
+bool parse_number(const struct request *request, enum request_option option,
+                  unsigned least, unsigned most, unsigned *number);
+
 /* One line on stderr, "dsmctl: " before it. */
 void complain(const char *format, ...) DSM_PRINTF(1, 2);
 
@@ -62,6 +70,9 @@ int command_list(const struct request *request);
 int command_delete(const struct request *request);
 int command_clean(const struct request *request);
 int command_export(const struct request *request);
+int command_start(const struct request *request);
+int command_stop(const struct request *request);
+int command_refresh(const struct request *request);
 
 /* The columns of both listings, for --help. */
 void list_print_columns(void);

@@ -1,9 +1,10 @@
-/* dsmctl delete and clean: taking clusters away. */
+/* dsmctl delete, clean and stop: taking clusters away. */
 #include "dsmctl.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int
 delete_cluster(const char *name, bool force)
@@ -116,5 +117,40 @@ command_clean(const struct request *request)
     else
         code = clean_all(&dead, has(request, OPTION_DRY_RUN));
     free(dead.infos);
+    return code;
+}
+
+static int
+find_dead(const dsm_cluster_info *info, void *arg)
+{
+    return strcmp(info->name, arg) == 0 && info->state != DSM_CLUSTER_LIVE;
+}
+
+static int
+stop_cluster(char *name)
+{
+    int error = dsm_cluster_list(find_dead, name);
+
+    if (error > 0) {
+        complain("cluster '%s' does not live; 'dsmctl delete %s' removes it",
+                 name, name);
+        return EXIT_FAILED;
+    }
+    if (error == 0)
+        error = dsm_cluster_remove(name, true);
+    if (error == 0)
+        return EXIT_OK;
+    complain_of(name, error);
+    return EXIT_FAILED;
+}
+
+int
+command_stop(const struct request *request)
+{
+    int code = EXIT_OK;
+
+    for (int i = 0; i < request->operand_count; i++)
+        if (stop_cluster(request->operands[i]) != EXIT_OK)
+            code = EXIT_FAILED;
     return code;
 }
