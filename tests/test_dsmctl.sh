@@ -147,7 +147,12 @@ completion_of_words()
     completions list some --output ''
     columns_in_help objects >"$work/words"
     prints <"$work/words"
-    completions list -o NAME,si
+    completions top some --output ''
+    columns_in_help workers >"$work/words"
+    prints <"$work/words"
+    completions start some -n ''
+    echo | prints
+    completions list -n some -o NAME,si
     echo NAME,SIZE | prints
     completions list --output = +cr
     echo +CREATED | prints

@@ -23,24 +23,30 @@ _dsmctl_options()
     clean) echo --dry-run ;;
     start) echo --workers --log --max-jobs ;;
     stop | refresh) ;;
+    top) echo --json --output --noheadings --bytes --delay --once ;;
     *)
         echo --json --output --noheadings --bytes --check --dry-run --force \
-            --workers --log --max-jobs --help --version
+            --workers --log --max-jobs --delay --once --help --version
         ;;
     esac
 }
 
-# The columns of clusters, or with a cluster's name those of its objects.
+# COMMAND NAME: the columns of workers or of clusters, or with a cluster's name
+# those of its objects.
 _dsmctl_columns()
 {
-    if [ -n "$1" ]; then
+    if [ "$1" = top ]; then
+        echo CLUSTER WORKER PID STATE BUSY BARRIER JOBS RATE DEATHS MEMORY \
+            WORK MEAN WORST
+    elif [ -n "$2" ]; then
         echo NAME KIND TYPE SHAPE SIZE PATH
     else
         echo NAME STATE OWNER WORKERS OBJECTS SIZE AGE PROGRAM CREATED DIRECTORY
     fi
 }
 
-# Completes the last of the names in a list such as +NAME,SIZE,ST.
+# WORD COMMAND NAME: completes the last of the names in a list such as
+# +NAME,SIZE,ST.
 _dsmctl_complete_columns()
 {
     local cur=$1 before=
@@ -50,7 +56,7 @@ _dsmctl_complete_columns()
     +*) before=+ ;;
     esac
     cur=${cur#"$before"}
-    COMPREPLY=($(compgen -P "$before" -W "$(_dsmctl_columns "$2")" -- \
+    COMPREPLY=($(compgen -P "$before" -W "$(_dsmctl_columns "$2" "$3")" -- \
         "${cur^^}"))
     compopt -o nospace 2>/dev/null
 }
@@ -65,7 +71,7 @@ _dsmctl_complete_files()
 _dsmctl_takes_argument()
 {
     case $1 in
-    -o | --output | --workers | --log | --max-jobs) return 0 ;;
+    -o | --output | --workers | --log | --max-jobs | -d | --delay) ;;
     -n) [ "$2" = start ] ;;
     *) return 1 ;;
     esac
@@ -98,7 +104,7 @@ _dsmctl()
 
     COMPREPLY=()
     if [ "$prev" = -o ] || [ "$prev" = --output ]; then
-        _dsmctl_complete_columns "$cur" "${operands[0]}"
+        _dsmctl_complete_columns "$cur" "$command" "${operands[0]}"
         return
     fi
     if [ "$prev" = --log ]; then
@@ -113,10 +119,10 @@ _dsmctl()
     case $command in
     '')
         COMPREPLY=($(compgen -W \
-            "list delete clean export start stop refresh" -- "$cur"))
+            "list delete clean export start stop refresh top" -- "$cur"))
         ;;
-    list | delete | stop | refresh)
-        [[ $command == [lr]* ]] && [ ${#operands[@]} -gt 0 ] && return
+    list | delete | stop | refresh | top)
+        [[ $command == [lrt]* ]] && [ ${#operands[@]} -gt 0 ] && return
         COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur"))
         ;;
     export)

@@ -46,6 +46,10 @@ static const struct command commands[] = {
     {"stop", " NAME...", 1, INT_MAX, 0, command_stop, "end live clusters"},
     {"refresh", " NAME", 1, 1, 0, command_refresh,
      "give a cluster fresh workers"},
+    {"top", " [NAME]", 0, 1,
+     BIT(OPTION_JSON) | BIT(OPTION_OUTPUT) | BIT(OPTION_NOHEADINGS) |
+         BIT(OPTION_BYTES) | BIT(OPTION_DELAY) | BIT(OPTION_ONCE),
+     command_top, "show what workers do, anew every second"},
 };
 
 struct option_info {
@@ -58,13 +62,14 @@ struct option_info {
 /* A letter may mean one thing to one command and another to another. */
 static const struct option_info options[OPTION_COUNT] = {
     [OPTION_JSON] = {'J', "json", NULL,
-                     "list: print JSON, with bytes and seconds as plain "
+                     "list, top: JSON, with bytes and seconds as plain "
                      "numbers"},
     [OPTION_OUTPUT] = {'o', "output", "COLUMNS",
-                       "list: these columns, or +COLUMNS beside the usual "
-                       "ones"},
-    [OPTION_NOHEADINGS] = {'n', "noheadings", NULL, "list: print no headings"},
-    [OPTION_BYTES] = {'b', "bytes", NULL, "list: print sizes in bytes"},
+                       "list, top: these columns, or +COLUMNS beside "
+                       "usual ones"},
+    [OPTION_NOHEADINGS] = {'n', "noheadings", NULL,
+                           "list, top: print no headings, and no sums"},
+    [OPTION_BYTES] = {'b', "bytes", NULL, "list, top: print sizes in bytes"},
     [OPTION_CHECK] = {0, "check", NULL,
                       "list: exit with 3 if a cluster is stale"},
     [OPTION_DRY_RUN] = {0, "dry-run", NULL,
@@ -77,6 +82,8 @@ static const struct option_info options[OPTION_COUNT] = {
                     "start: add to it what the workers print"},
     [OPTION_MAX_JOBS] = {0, "max-jobs", "N",
                          "start: so many of a program at a time"},
+    [OPTION_DELAY] = {'d', "delay", "SECONDS", "top: between two readings"},
+    [OPTION_ONCE] = {0, "once", NULL, "top: print a table, and end"},
     [OPTION_HELP] = {'h', "help", NULL, "print this help"},
     [OPTION_VERSION] = {'V', "version", NULL, "print the version"},
 };
@@ -174,6 +181,7 @@ print_help(void)
     print_commands();
     print_options();
     list_print_columns();
+    top_print_columns();
     printf("\n"
            "Exit codes:\n"
            " 0  done\n"

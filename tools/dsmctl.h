@@ -5,6 +5,7 @@
 
 #include <dsm.h>
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,8 @@ enum request_option {
     OPTION_WORKERS,
     OPTION_LOG,
     OPTION_MAX_JOBS,
+    OPTION_DELAY,
+    OPTION_ONCE,
     OPTION_HELP,
     OPTION_VERSION,
     OPTION_COUNT
@@ -73,9 +76,25 @@ int command_export(const struct request *request);
 int command_start(const struct request *request);
 int command_stop(const struct request *request);
 int command_refresh(const struct request *request);
+int command_top(const struct request *request);
 
-/* The columns of both listings, for --help. */
+/* Their columns, for --help. */
 void list_print_columns(void);
+void top_print_columns(void);
+
+/* ---- signals.c: signals that would end the program are held back. */
+
+struct signals {
+    int fd;     /* readable when one has come */
+    int caught; /* the last one that was taken, or 0 */
+    sigset_t old_mask;
+};
+
+void signals_hold(struct signals *signals);
+/* Takes one that has come; false: there is none. */
+bool signals_take(struct signals *signals);
+/* The program then ends of the one that was caught. */
+void signals_let_go(struct signals *signals);
 
 /* ---- format.c: text for people.  What returns a char * allocates it; without
  * memory the program ends. */
@@ -123,6 +142,14 @@ int table_init(struct table *table, const struct listing *listing,
                const struct request *request);
 void table_add(struct table *table, const void *item);
 int table_print(struct table *table);
+/* What table_print would print, allocated; NULL after a message. */
+char *table_text(struct table *table);
 void table_free(struct table *table);
+
+/* A cell's size: for people, or in JSON and with --bytes a plain number. */
+char *table_size(const struct request *request, uint64_t bytes);
+
+/* For --help. */
+void table_print_columns(const struct listing *listing);
 
 #endif

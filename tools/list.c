@@ -59,15 +59,7 @@ state_name(dsm_cluster_state state)
     return "?";
 }
 
-/* In JSON sizes and ages are for programs: plain numbers. */
-static char *
-size_cell(const struct request *request, uint64_t bytes)
-{
-    if (has(request, OPTION_JSON) || has(request, OPTION_BYTES))
-        return format_text("%" PRIu64, bytes);
-    return format_size(bytes);
-}
-
+/* In JSON ages are for programs: seconds. */
 static char *
 age_cell(const struct request *request, double seconds)
 {
@@ -97,7 +89,7 @@ cluster_cell(const struct request *request, size_t column, const void *item)
     case CLUSTER_OBJECTS:
         return format_text("%u", info->objects);
     case CLUSTER_SIZE:
-        return size_cell(request, info->bytes);
+        return table_size(request, info->bytes);
     case CLUSTER_AGE:
         return age_cell(request, info->age);
     case CLUSTER_PROGRAM:
@@ -195,7 +187,7 @@ object_cell(const struct request *request, size_t column, const void *item)
     case OBJECT_SHAPE:
         return array ? shape_cell(request, info) : NULL;
     case OBJECT_SIZE:
-        return size_cell(request, info->bytes);
+        return table_size(request, info->bytes);
     case OBJECT_PATH:
         return array ? format_text("%s", info->path) : NULL;
     }
@@ -281,19 +273,9 @@ command_list(const struct request *request)
     return code;
 }
 
-static void
-print_columns(const struct listing *listing)
-{
-    printf("\nColumns of %s (the first %zu are usual):\n", listing->name,
-           listing->default_count);
-    for (size_t i = 0; i < listing->column_count; i++)
-        printf(" %-10s  %s\n", listing->columns[i].name,
-               listing->columns[i].help);
-}
-
 void
 list_print_columns(void)
 {
-    print_columns(&clusters);
-    print_columns(&objects);
+    table_print_columns(&clusters);
+    table_print_columns(&objects);
 }

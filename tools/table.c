@@ -3,7 +3,9 @@
 #include "dsmctl.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <libsmartcols.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -128,8 +130,42 @@ table_print(struct table *table)
     return EXIT_FAILED;
 }
 
+char *
+table_text(struct table *table)
+{
+    char *text = NULL, *lines;
+    int error = scols_print_table_to_string(table->scols, &text);
+
+    if (error < 0) {
+        complain("cannot make the table: %s", strerror(-error));
+        return NULL;
+    }
+    /* The last line comes without its end. */
+    lines = format_text("%s%s", text ? text : "", text && *text ? "\n" : "");
+    free(text);
+    return lines;
+}
+
 void
 table_free(struct table *table)
 {
     scols_unref_table(table->scols);
+}
+
+char *
+table_size(const struct request *request, uint64_t bytes)
+{
+    if (has(request, OPTION_JSON) || has(request, OPTION_BYTES))
+        return format_text("%" PRIu64, bytes);
+    return format_size(bytes);
+}
+
+void
+table_print_columns(const struct listing *listing)
+{
+    printf("\nColumns of %s (the first %zu are usual):\n", listing->name,
+           listing->default_count);
+    for (size_t i = 0; i < listing->column_count; i++)
+        printf(" %-10s  %s\n", listing->columns[i].name,
+               listing->columns[i].help);
 }
