@@ -23,10 +23,12 @@ _dsmctl_options()
     clean) echo --dry-run ;;
     start) echo --workers --log --max-jobs ;;
     stop | refresh) ;;
+    submit) echo --name --retries ;;
     top) echo --json --output --noheadings --bytes --delay --once ;;
     *)
         echo --json --output --noheadings --bytes --check --dry-run --force \
-            --workers --log --max-jobs --delay --once --help --version
+            --workers --log --max-jobs --delay --once --name --retries --help \
+            --version
         ;;
     esac
 }
@@ -72,6 +74,7 @@ _dsmctl_takes_argument()
 {
     case $1 in
     -o | --output | --workers | --log | --max-jobs | -d | --delay) ;;
+    --name | --retries) ;;
     -n) [ "$2" = start ] ;;
     *) return 1 ;;
     esac
@@ -119,11 +122,18 @@ _dsmctl()
     case $command in
     '')
         COMPREPLY=($(compgen -W \
-            "list delete clean export start stop refresh top" -- "$cur"))
+            "list delete clean export start stop refresh submit top" -- \
+            "$cur"))
         ;;
     list | delete | stop | refresh | top)
         [[ $command == [lrt]* ]] && [ ${#operands[@]} -gt 0 ] && return
         COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur"))
+        ;;
+    submit)
+        case ${#operands[@]} in
+        0) COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur")) ;;
+        *) _dsmctl_complete_files "$cur" ;;
+        esac
         ;;
     export)
         case ${#operands[@]} in

@@ -20,11 +20,14 @@
 
 #define BIT(option) (1U << (option))
 
+/* Behind the command's first operand there are no options. */
+#define WORDS_FOLLOW BIT(OPTION_COUNT)
+
 struct command {
     const char *name;
     const char *operands; /* for messages */
     int min_operands, max_operands;
-    unsigned options; /* those that it takes; BIT */
+    unsigned options; /* those that it takes, and WORDS_FOLLOW */
     int (*run)(const struct request *request);
     const char *help;
 };
@@ -46,6 +49,9 @@ static const struct command commands[] = {
     {"stop", " NAME...", 1, INT_MAX, 0, command_stop, "end live clusters"},
     {"refresh", " NAME", 1, 1, 0, command_refresh,
      "give a cluster fresh workers"},
+    {"submit", " NAME FILE:FN [ARG...]", 2, INT_MAX,
+     BIT(OPTION_NAME) | BIT(OPTION_RETRIES) | WORDS_FOLLOW, command_submit,
+     "run a function of a library or a C file"},
     {"top", " [NAME]", 0, 1,
      BIT(OPTION_JSON) | BIT(OPTION_OUTPUT) | BIT(OPTION_NOHEADINGS) |
          BIT(OPTION_BYTES) | BIT(OPTION_DELAY) | BIT(OPTION_ONCE),
@@ -84,6 +90,10 @@ static const struct option_info options[OPTION_COUNT] = {
                          "start: so many of a program at a time"},
     [OPTION_DELAY] = {'d', "delay", "SECONDS", "top: between two readings"},
     [OPTION_ONCE] = {0, "once", NULL, "top: print a table, and end"},
+    [OPTION_NAME] = {0, "name", "JOB",
+                     "submit: the job's name; else the function's"},
+    [OPTION_RETRIES] = {0, "retries", "N",
+                        "submit: run it again when its worker dies"},
     [OPTION_HELP] = {'h', "help", NULL, "print this help"},
     [OPTION_VERSION] = {'V', "version", NULL, "print the version"},
 };
@@ -256,7 +266,9 @@ refuse_option(int result, size_t option, const char *word)
 static void
 list_letters(char *letters, const struct command *command)
 {
-    letters += sprintf(letters, "%s", command ? ":" : "+:");
+    bool stop = !command || command->options & WORDS_FOLLOW;
+
+    letters += sprintf(letters, "%s", stop ? "+:" : ":");
     for (size_t i = 0; i < OPTION_COUNT; i++)
         if (options[i].letter && find_option(options[i].letter, command) == i)
             letters += sprintf(letters, "%c%s", options[i].letter,

@@ -34,6 +34,8 @@ enum request_option {
     OPTION_MAX_JOBS,
     OPTION_DELAY,
     OPTION_ONCE,
+    OPTION_NAME,
+    OPTION_RETRIES,
     OPTION_HELP,
     OPTION_VERSION,
     OPTION_COUNT
@@ -76,6 +78,7 @@ int command_export(const struct request *request);
 int command_start(const struct request *request);
 int command_stop(const struct request *request);
 int command_refresh(const struct request *request);
+int command_submit(const struct request *request);
 int command_top(const struct request *request);
 
 /* Their columns, for --help. */

@@ -1,6 +1,7 @@
 /* Signals that would end the program, held back until it has cleaned up. */
 #include "dsmctl.h"
 
+#include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -9,11 +10,15 @@ static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 void
 signals_hold(struct signals *signals)
 {
+    struct sigaction action;
     sigset_t set;
 
     sigemptyset(&set);
+    /* Those that nohup or a shell in the background had ignored stay so. */
     for (size_t k = 0; k < sizeof ending / sizeof *ending; k++)
-        sigaddset(&set, ending[k]);
+        if (sigaction(ending[k], NULL, &action) == 0 &&
+            action.sa_handler != SIG_IGN)
+            sigaddset(&set, ending[k]);
     signals->caught = 0;
     sigprocmask(SIG_BLOCK, &set, &signals->old_mask);
     signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -36,6 +41,7 @@ signals_let_go(struct signals *signals)
     if (signals->fd >= 0)
         close(signals->fd);
     if (signals->caught) {
+        fflush(stdout);
         signal(signals->caught, SIG_DFL);
         raise(signals->caught);
     }
