@@ -135,8 +135,7 @@ finish(struct submission *submission, dsm_cluster *cluster, dsm_job *job)
     int error, code = EXIT_OK;
     char sentence[512];
 
-    /* With no time at all it would not look whether the supervisor lives. */
-    while ((error = dsm_job_result(job, &result, &size, 1)) == DSM_EPENDING)
+    while ((error = dsm_job_result(job, &result, &size, 0)) == DSM_EPENDING)
         attend(submission, cluster, job);
     /* Before it prints: that may be its end (SIGPIPE). */
     object_remove(&submission->object);

@@ -288,8 +288,10 @@ await_end(struct dsm_job *job, int timeout_ms)
     int64_t deadline = timeout_ms ? dsm__deadline(timeout_ms) : 0;
     int error = 0;
 
-    if (timeout_ms == 0)
-        return -ETIMEDOUT;
+    if (timeout_ms == 0) {
+        error = dsm__ledger_check(ledger);
+        return dsm__job_ended(job) ? 0 : error ? error : -ETIMEDOUT;
+    }
     pthread_mutex_lock(&ledger->lock);
     /* seq_cst: pairs with the worker that commits its end. */
     atomic_store(&job->slot->watched, 1);
