@@ -40,6 +40,10 @@ struct peer_work {
 /* The most parties that a peer is asked for. */
 enum { PEER_PARTIES_MAX = 64 };
 
+/* The sleep before each operation of those that are measured after an idle
+ * time, of libdsm and of peers. */
+enum { IDLE_MS = 2 };
+
 /* The main program of a peer: reads the arguments, ends it after a time limit
  * or with its parent, and prints what `measure` gives, which returns 0,
  * SAMPLE_NOT_AVAILABLE or negative.  Returns the exit status. */

@@ -16,10 +16,6 @@
 /* Bytes of a message, the same for dsm_queue and its peer. */
 enum { MESSAGE_SIZE = 64 };
 
-/* The sleep before each region of those that are measured after an idle
- * time. */
-enum { IDLE_MS = 2 };
-
 /* The measure function of peer_main. */
 int measure_sync_peer(const struct peer_work *work, double *ns);
 
