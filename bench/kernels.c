@@ -203,3 +203,31 @@ kernel_irregular_item(size_t i)
     for (size_t k = 0; k < i; k++)
         kernel_empty_item();
 }
+
+uint64_t
+kernel_read_pages(const void *data, size_t size)
+{
+    const char *bytes = data;
+    uint64_t sum = 0;
+    for (size_t i = 0; i + sizeof sum <= size; i += 4096)
+        sum += *(const uint64_t *)(bytes + i);
+    return sum;
+}
+
+/* A linear congruential generator of Knuth's (MMIX). */
+void
+kernel_histogram(uint32_t bins[KERNEL_BINS], uint64_t seed)
+{
+    uint64_t x = seed;
+    for (int i = 0; i < 65536; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        bins[x >> 56]++;
+    }
+}
+
+void
+kernel_add_bins(uint32_t total[KERNEL_BINS], const uint32_t bins[KERNEL_BINS])
+{
+    for (int i = 0; i < KERNEL_BINS; i++)
+        total[i] += bins[i];
+}

@@ -49,6 +49,15 @@ size_t kernel_pack(double *out, size_t room, const double *in,
 /* Item i of the irregular loop: its cost grows with i. */
 void kernel_irregular_item(size_t i);
 
+/* Reads a word of each page of 4 KiB; returns their sum. */
+uint64_t kernel_read_pages(const void *data, size_t size);
+
+/* Counts pseudo-random numbers that follow from the seed, for 100 us or so. */
+enum { KERNEL_BINS = 256 };
+void kernel_histogram(uint32_t bins[KERNEL_BINS], uint64_t seed);
+void kernel_add_bins(uint32_t total[KERNEL_BINS],
+                     const uint32_t bins[KERNEL_BINS]);
+
 /* An empty item, which the compiler does not leave out. */
 static inline void
 kernel_empty_item(void)

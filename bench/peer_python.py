@@ -1,13 +1,18 @@
-"""NumPy and multiprocessing as peers: --peer NAME PARTIES COUNT SIZE prints the
-time of one operation in nanoseconds (see peer.h)."""
+"""NumPy, multiprocessing and concurrent.futures as peers: --peer NAME PARTIES
+COUNT SIZE prints the time of one operation in nanoseconds (see peer.h)."""
+import concurrent.futures
+import functools
 import multiprocessing
 import os
 import signal
+import statistics
 import sys
 import time
 
 NOT_AVAILABLE = 77
 TIME_LIMIT_S = 60
+IDLE_S = 0.002
+PAGE = 4096
 
 
 def measure(once, count):
@@ -17,6 +22,16 @@ def measure(once, count):
     for _ in range(count):
         once()
     return (time.perf_counter() - start) / count * 1e9
+
+
+def measure_singly(once, count):
+    times = []
+    for _ in range(count):
+        time.sleep(IDLE_S)
+        start = time.perf_counter()
+        once()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e9
 
 
 def numpy_operation(name, size):
@@ -62,6 +77,43 @@ def identity(x):
     return x
 
 
+def read_pages(data):
+    return sum(data[::PAGE])
+
+
+@functools.lru_cache
+def large(mib):
+    """A worker keeps it, so that a result is not made anew."""
+    return bytes(mib << 20)
+
+
+def put_all(queue, size):
+    for i in range(size):
+        queue.put(i)
+
+
+def queue_operation(size):
+    """A process puts them all, this one gets them all."""
+    queue = multiprocessing.Queue()
+
+    def once():
+        process = multiprocessing.Process(target=put_all, args=(queue, size))
+        process.start()
+        for _ in range(size):
+            queue.get()
+        process.join()
+    return once
+
+
+def futures_operation(name, executor, size):
+    if name == "futures-one":
+        return lambda: executor.submit(identity, 0).result()
+    if name == "futures-submit":
+        return lambda: [future.result() for future in
+                        [executor.submit(identity, i) for i in range(size)]]
+    sys.exit(NOT_AVAILABLE)
+
+
 def pool_operation(name, pool, parties, size):
     if name == "pool-region":
         return lambda: pool.map(identity, range(parties), chunksize=1)
@@ -72,6 +124,16 @@ def pool_operation(name, pool, parties, size):
         return lambda: pool.map(identity, range(size), chunksize=1)
     if name == "pool-empty":
         return lambda: pool.map(identity, range(size))
+    if name == "pool-echo":
+        lines = [i.to_bytes(64, "little") for i in range(size)]
+        return lambda: pool.map(identity, lines)
+    if name == "pool-apply":
+        return lambda: pool.apply(identity, (0,))
+    if name == "pool-argument":
+        data = large(size)
+        return lambda: pool.apply(read_pages, (data,))
+    if name == "pool-result":
+        return lambda: read_pages(pool.apply(large, (size,)))
     sys.exit(NOT_AVAILABLE)
 
 
@@ -82,8 +144,18 @@ def main():
     if name.startswith("numpy-"):
         print(measure(numpy_operation(name, size), count))
         return
+    if name == "queue":
+        print(measure(queue_operation(size), count))
+        return
+    take_time = measure
+    if name.endswith("-idle"):
+        name, take_time = name[:-len("-idle")], measure_singly
+    if name.startswith("futures-"):
+        with concurrent.futures.ProcessPoolExecutor(parties) as executor:
+            print(take_time(futures_operation(name, executor, size), count))
+        return
     with multiprocessing.Pool(parties) as pool:
-        print(measure(pool_operation(name, pool, parties, size), count))
+        print(take_time(pool_operation(name, pool, parties, size), count))
 
 
 if __name__ == "__main__":

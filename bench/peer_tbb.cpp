@@ -1,21 +1,27 @@
 // TBB and the parallel algorithms of the C++ library, which run on it, as peers.
 extern "C" {
+#include "job_peers.h"
 #include "kernels.h"
 #include "peer.h"
 #include "peer_arrays.h"
 }
 
 #include <algorithm>
+#include <array>
 #include <execution>
 #include <functional>
+#include <future>
 #include <numeric>
 #include <string_view>
+#include <vector>
 
 #include <tbb/blocked_range.h>
 #include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_reduce.h>
 #include <tbb/parallel_scan.h>
+#include <tbb/task_arena.h>
+#include <tbb/task_group.h>
 
 namespace
 {
@@ -106,6 +112,57 @@ tbb_irregular(void *context)
 }
 
 int
+tbb_tasks(void *context)
+{
+    const auto *a = static_cast<const peer_arrays *>(context);
+    tbb::task_group group;
+    for (size_t i = 0; i < a->n; i++)
+        group.run(kernel_empty_item);
+    group.wait();
+    return 0;
+}
+
+int
+tbb_echo(void *context)
+{
+    const auto *a = static_cast<const peer_arrays *>(context);
+    static std::vector<line> in(a->n), out(a->n);
+    tbb::parallel_for(size_t{0}, a->n, [](size_t i) { out[i] = in[i]; });
+    for (const line &result : out)
+        sink = result.bytes[0];
+    return 0;
+}
+
+int
+tbb_histograms(void *context)
+{
+    const auto *a = static_cast<const peer_arrays *>(context);
+    using bins = std::array<uint32_t, KERNEL_BINS>;
+    static std::vector<bins> results(a->n);
+    bins total{};
+    std::fill(results.begin(), results.end(), total);
+    tbb::task_group group;
+    for (size_t i = 0; i < a->n; i++)
+        group.run([i] { kernel_histogram(results[i].data(), i); });
+    group.wait();
+    for (const bins &result : results)
+        kernel_add_bins(total.data(), result.data());
+    sink = total[0];
+    return 0;
+}
+
+// Runs in another thread; a task_group's wait would run it itself.
+int
+tbb_enqueue(void *)
+{
+    static tbb::task_arena arena(1, 0);
+    std::promise<void> done;
+    arena.enqueue([&done] { done.set_value(); });
+    done.get_future().wait();
+    return 0;
+}
+
+int
 std_sum(void *context)
 {
     const auto *a = static_cast<const peer_arrays *>(context);
@@ -152,6 +209,7 @@ const struct {
     std::string_view name;
     int (*once)(void *arrays);
     int which; // of the arrays; -1: none
+    bool idle = false; // measured singly, after an idle time
 } peers[] = {
     {"tbb-sum", tbb_sum, 0},
     {"tbb-dot", tbb_dot, PEER_Y},
@@ -160,6 +218,11 @@ const struct {
     {"tbb-empty-1", tbb_empty_1, -1},
     {"tbb-empty-auto", tbb_empty_auto, -1},
     {"tbb-irregular", tbb_irregular, -1},
+    {"tbb-tasks", tbb_tasks, -1},
+    {"tbb-echo", tbb_echo, -1},
+    {"tbb-histograms", tbb_histograms, -1},
+    {"tbb-enqueue", tbb_enqueue, -1},
+    {"tbb-enqueue-idle", tbb_enqueue, -1, true},
     {"std-sum", std_sum, 0},
     {"std-dot", std_dot, PEER_Y},
     {"std-scan", std_scan, PEER_Y},
@@ -181,7 +244,9 @@ measure(const peer_work *work, double *ns)
             peer_arrays_make(&arrays, work->size, work->parties,
                              static_cast<unsigned>(peer.which)) != 0)
             return -1;
-        return measure_loop(peer.once, &arrays, work->count, ns);
+        return peer.idle ? measure_singly(peer.once, &arrays, work->count,
+                                          IDLE_MS, ns)
+                         : measure_loop(peer.once, &arrays, work->count, ns);
     }
     return SAMPLE_NOT_AVAILABLE;
 }
