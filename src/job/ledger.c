@@ -310,7 +310,7 @@ dsm__job_recycle(struct dsm_job *job)
     if (job->kept)
         dsm__kept_free(job);
     if (slot->given & (DSM__JOB_LARGE_ARG | DSM__JOB_CAPTURE) || slot->flags)
-        dsm__parcels_remove(ledger->control, ledger->program, job->index, true);
+        dsm__parcels_remove(ledger->control, ledger->program, job->index);
     atomic_store_explicit(&slot->word, dsm__job_word(turn, 0, DSM__JOB_FREE),
                           memory_order_relaxed);
     ledger->free[ledger->free_count++] = job->index;

@@ -177,16 +177,29 @@ dsm__parcel_remove(const struct dsm__parcel *parcel)
     unlink(path);
 }
 
+static void
+remove_kinds(const struct dsm__control *control, unsigned program,
+             uint32_t index, int first, int last)
+{
+    struct dsm__parcel parcel = {control, program, index, first};
+
+    for (; parcel.kind <= last; parcel.kind++)
+        dsm__parcel_remove(&parcel);
+}
+
+void
+dsm__parcels_remove_try(const struct dsm__control *control, unsigned program,
+                        uint32_t index)
+{
+    remove_kinds(control, program, index, DSM__PARCEL_RESULT, DSM__PARCEL_ERR);
+}
+
 void
 dsm__parcels_remove(const struct dsm__control *control, unsigned program,
-                    uint32_t index, bool arg)
+                    uint32_t index)
 {
-    struct dsm__parcel parcel = {control, program, index, 0};
-    int end = DSM__PARCEL_PROVISIONAL + PROVISIONALS;
-
-    for (parcel.kind = arg ? DSM__PARCEL_ARG : DSM__PARCEL_RESULT;
-         parcel.kind < end; parcel.kind++)
-        dsm__parcel_remove(&parcel);
+    remove_kinds(control, program, index, DSM__PARCEL_ARG,
+                 DSM__PARCEL_PROVISIONAL + PROVISIONALS - 1);
 }
 
 struct place {

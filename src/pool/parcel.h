@@ -1,8 +1,8 @@
 /* Parcels: what of a job does not fit into its slot, in segments of their own.
  *
  * They are named after the slot, "..jPROGRAM-SLOTKIND".  The argument lives
- * until the job is released.  The others belong to one try: the supervisor
- * removes them when its worker died. */
+ * until the job is released, and so do provisional results.  The others belong
+ * to one try: the supervisor removes them when its worker died. */
 #ifndef DSM_POOL_PARCEL_H
 #define DSM_POOL_PARCEL_H
 
@@ -48,9 +48,14 @@ char *dsm__parcel_read(const struct dsm__parcel *parcel, size_t *size,
 
 void dsm__parcel_remove(const struct dsm__parcel *parcel);
 
-/* Removes those of a try, and with `arg` the argument, too. */
+/* Removes what a try leaves, its result and what it printed.  What it published
+ * stays good: the program may be about to take it. */
+void dsm__parcels_remove_try(const struct dsm__control *control,
+                             unsigned program, uint32_t index);
+
+/* Removes all of a job's. */
 void dsm__parcels_remove(const struct dsm__control *control, unsigned program,
-                         uint32_t index, bool arg);
+                         uint32_t index);
 
 /* Removes all of a program's. */
 void dsm__parcels_remove_all(const struct dsm__control *control,

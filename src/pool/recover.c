@@ -81,7 +81,7 @@ end_try(struct dsm__control *control, unsigned program, uint32_t index,
     struct dsm__parcel result = {control, program, index, DSM__PARCEL_RESULT};
 
     if (again) {
-        dsm__parcels_remove(control, program, index, false);
+        dsm__parcels_remove_try(control, program, index);
         DSM__POINT("job.requeue");
         atomic_store(&job->word,
                      dsm__job_word(dsm__next_turn(turn), 0, DSM__JOB_QUEUED));
