@@ -220,8 +220,9 @@ take_again(struct dsm__taker *taker, unsigned program)
     atomic_fetch_and_explicit(&map[index / 64], ~(UINT64_C(1) << index % 64),
                               memory_order_seq_cst);
     DSM__POINT("job.again");
-    block_of_one(taker, program,
-                 dsm__job_entry(dsm__word_turn(dsm__job_load(job)), index));
+    /* In place: an empty block would lose the job, if this worker dies now. */
+    block_put(taker, 0,
+              dsm__job_entry(dsm__word_turn(dsm__job_load(job)), index));
     return true;
 }
 
