@@ -119,6 +119,18 @@ bury_entry(struct dsm__control *control, unsigned program, uint32_t index,
     return false;
 }
 
+/* It may have died when it had said that a program has no queued jobs, or none
+ * to be run again, and was to look once more whether that is so. */
+static void
+look_again(struct dsm__control *control)
+{
+    for (unsigned p = 0; p < DSM__PROGRAMS_MAX; p++)
+        if (dsm__board_exists(control, p)) {
+            atomic_store(&dsm__board(control, p)->again, 1);
+            dsm__queued_tell(control, p);
+        }
+}
+
 unsigned
 dsm__pool_bury(struct dsm__control *control, unsigned worker,
                const struct dsm__death *death)
@@ -142,6 +154,7 @@ dsm__pool_bury(struct dsm__control *control, unsigned worker,
     }
     atomic_store(&slot->block_count, 0);
     atomic_store(&slot->in_job, 0);
+    look_again(control);
     /* It may have died asleep, or called to wake another. */
     dsm__event_reset(&control->work.event);
     return failed;

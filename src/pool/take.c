@@ -254,7 +254,9 @@ take_from_program(struct dsm__taker *taker, unsigned program)
         dsm__pause();
         return false;
     }
+    DSM__POINT("job.empty");
     atomic_fetch_and_explicit(queued, ~bit, memory_order_seq_cst);
+    DSM__POINT("job.emptied");
     if (!take_from_board(taker, program))
         return false;
     atomic_fetch_or_explicit(queued, bit, memory_order_seq_cst);
