@@ -89,10 +89,10 @@ look_at_all(struct dsm__ledger *ledger)
 {
     atomic_store(&ledger->board->overflow, 0);
     for (uint32_t k = 0; k < ledger->board->slots; k++) {
-        struct dsm_job *job = &ledger->jobs[k];
+        uint64_t word =
+            dsm__job_load(dsm__job(ledger->control, ledger->program, k));
 
-        if (job->ledger && !job->over && dsm__job_ended(job))
-            dsm__job_over(job);
+        follow(ledger, dsm__job_entry(dsm__word_turn(word), k));
     }
 }
 
