@@ -68,11 +68,11 @@ dsm_cluster_fd(dsm_cluster *cluster)
 /* ---- Callbacks. */
 
 /* A provisional result that the callback did not want would keep others from
- * being told. */
+ * being told.  One that came after the one it took is not meant. */
 static void
 drop_provisional(struct dsm__ledger *ledger, struct dsm_job *job)
 {
-    if (!job->over && dsm__provisional_take(job->slot) >= 0)
+    if (!job->over && job->unwanted && dsm__provisional_take(job->slot) >= 0)
         dsm__signal(&ledger->board->taken, INT_MAX);
 }
 
@@ -96,6 +96,7 @@ call(struct dsm__ledger *ledger, struct dsm_job *job)
     bool last = job->over;
 
     dsm__list_remove(job);
+    job->unwanted = dsm__provisional_fresh(job->slot);
     job->calling = true;
     calling = true;
     pthread_mutex_unlock(&ledger->lock);

@@ -166,6 +166,7 @@ take_provisional(struct dsm_job *job, const void **data, size_t *size)
     if (front < 0)
         return dsm__fail(DSM_EPENDING,
                          "the job has published nothing new so far");
+    job->unwanted = false;
     bytes = slot->provisional_size[front];
     *data = slot->provisional[front];
     if (bytes > DSM__JOB_PROVISIONAL)

@@ -28,6 +28,7 @@ struct dsm_job {
     bool released;      /* by the user; it is recycled at its end */
     bool calling;       /* its callback runs */
     bool called_for;    /* there is more to call it for */
+    bool unwanted;      /* the provisional result that it runs for, so far */
     dsm_job_callback callback;
     void *callback_arg;
     struct dsm_job *previous, *next;
