@@ -37,6 +37,7 @@ dsm__ledger_settle_bell(struct dsm__ledger *ledger)
         /* seq_cst: armed before it is looked once more; see tell(). */
         atomic_store(&board->armed, 1);
         dsm__ledger_read(ledger);
+        (void)dsm__ledger_look(ledger);
     }
     if (!is_due(ledger) || ledger->rung)
         return;

@@ -131,6 +131,31 @@ dsm__ledger_read(struct dsm__ledger *ledger)
         look_at_all(ledger);
 }
 
+bool
+dsm__ledger_look(struct dsm__ledger *ledger)
+{
+    const struct dsm__control *control = ledger->control;
+    unsigned before = ledger->unfinished;
+
+    /* Pairs with dsm__ended_awaited: what ends from now on is told at once. */
+    atomic_thread_fence(memory_order_seq_cst);
+    for (unsigned w = control->first; w < control->workers; w++) {
+        struct dsm__worker_slot *slot = dsm__worker_slot(control, w);
+        uint32_t n =
+            atomic_load_explicit(&slot->block_count, memory_order_acquire);
+
+        /* What is alone in its block is told at once. */
+        if (n < 2 || n > DSM__BLOCK_MAX ||
+            atomic_load_explicit(&slot->block_program, memory_order_relaxed) !=
+                ledger->program)
+            continue;
+        for (uint32_t k = 0; k < n; k++)
+            follow(ledger,
+                   atomic_load_explicit(&slot->block[k], memory_order_relaxed));
+    }
+    return ledger->unfinished != before;
+}
+
 /* ---- Waiting. */
 
 void
@@ -211,9 +236,11 @@ wait_unlocked(struct dsm__ledger *ledger, struct moment *moment, bool patient,
     if (wake_at < board->wake_at)
         atomic_store(&board->wake_at, wake_at);
     ledger->waiting++;
-    pthread_mutex_unlock(&ledger->lock);
-    error = wait_for(ledger, moment, patient, deadline);
-    pthread_mutex_lock(&ledger->lock);
+    if (wake_at == UINT64_MAX || !dsm__ledger_look(ledger)) {
+        pthread_mutex_unlock(&ledger->lock);
+        error = wait_for(ledger, moment, patient, deadline);
+        pthread_mutex_lock(&ledger->lock);
+    }
     if (--ledger->waiting == 0)
         atomic_store_explicit(&board->wake_at, UINT64_MAX,
                               memory_order_relaxed);

@@ -101,6 +101,11 @@ void dsm__kept_free(struct dsm_job *job);
 /* Reads the ring: sees what has ended, and puts it into the lists. */
 void dsm__ledger_read(struct dsm__ledger *ledger);
 
+/* A worker that has run several short jobs and then begun a long one has not
+ * told of them yet: sees what has ended so, when workers have been asked to
+ * tell at once from now on.  Whether there was such. */
+bool dsm__ledger_look(struct dsm__ledger *ledger);
+
 /* The job has ended: that was seen. */
 void dsm__job_over(struct dsm_job *job);
 

@@ -19,17 +19,20 @@ void dsm__ended_mend(struct dsm__control *control, unsigned program,
                      struct dsm__worker_slot *slot);
 
 /* Whether the program waits for `more` entries, which are to be put there now.
- */
+ * seq_cst: behind the word of a job that has ended; it sets these and then looks
+ * at such words (dsm__ledger_look). */
 static inline bool
 dsm__ended_awaited(const struct dsm__board *board, uint32_t more)
 {
-    if (atomic_load_explicit(&board->armed, memory_order_relaxed))
+    uint64_t wake_at =
+        atomic_load_explicit(&board->wake_at, memory_order_seq_cst);
+
+    if (atomic_load_explicit(&board->armed, memory_order_seq_cst))
         return true;
-    return atomic_load_explicit(&board->ended.sleeping, memory_order_seq_cst) !=
-               0 &&
+    return wake_at != UINT64_MAX &&
            atomic_load_explicit(&board->ended_tail, memory_order_relaxed) +
                    more >=
-               atomic_load_explicit(&board->wake_at, memory_order_seq_cst);
+               wake_at;
 }
 
 /* Rings the program's bell if it is armed (bell.h). */
