@@ -216,8 +216,8 @@ show(const struct order *order, uint64_t tail)
 
 /* Makes a place in the ring, which has as many as there are jobs: if it is
  * full, some entries are of jobs that were cancelled while they were queued.
- * Those are dropped, and what is queued before them goes to the end.  Returns
- * the tail. */
+ * Those are dropped, and the others go to the end, all of them, so that they
+ * keep their order.  Returns the tail. */
 static uint64_t
 make_way(const struct order *order, uint64_t tail)
 {
@@ -225,8 +225,9 @@ make_way(const struct order *order, uint64_t tail)
     const struct dsm__control *control = ledger->control;
     _Atomic uint64_t *heads = &ledger->board->heads[order->ring];
     uint64_t head = atomic_load_explicit(heads, memory_order_acquire);
+    uint64_t end = tail - head >= control->pool.ring ? tail : head;
 
-    while (tail - head >= control->pool.ring) {
+    while (head < end) {
         uint64_t entry = atomic_load(
             dsm__queued_entry(control, ledger->program, order->ring, head));
         const struct dsm__job *slot =
