@@ -75,7 +75,7 @@ struct dsm__job {
     uint64_t provisional_size[3];
     _Alignas(DSM__LINE) char provisional[3][DSM__JOB_PROVISIONAL];
     char text[DSM__FUNCTION_TEXT]; /* the function's name */
-    char name[DSM_NAME_MAX];
+    char name[DSM_NAME_MAX + 1];
     char message[256]; /* why it failed */
 };
 

@@ -97,7 +97,7 @@ struct dsm__worker_slot {
     _Atomic uint64_t block_since; /* ticks */
     _Atomic uint64_t filling;
     _Atomic uint64_t in_job; /* offset of its job's word `cancel`, or 0 */
-    char job_name[DSM_NAME_MAX];
+    char job_name[DSM_NAME_MAX + 1];
     /* Written by the supervisor. */
     _Alignas(DSM__LINE) _Atomic int32_t pid;
     _Atomic uint32_t killed; /* the region for whose end it was killed */
