@@ -20,14 +20,13 @@
 
 /* ---- Status. */
 
-/* Ticks of this machine as seconds since the Epoch. */
+/* Ticks of this machine as seconds since the Epoch.  Not the same from call to
+ * call: what is to be in order is told by the difference. */
 static double
 epoch_seconds(const struct dsm__control *control, uint64_t ticks)
 {
     struct timespec now;
 
-    if (ticks == 0)
-        return 0;
     clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec -
            dsm__seconds(control, dsm__ticks() - ticks);
@@ -83,11 +82,16 @@ static void
 fill_end(dsm_job_info *info, struct dsm_job *job)
 {
     const struct dsm__job *slot = job->slot;
+    const struct dsm__control *control = job->ledger->control;
 
     info->value = slot->value;
     info->signal = slot->signal;
     info->exit_code = slot->exit_code;
-    info->ended = epoch_seconds(job->ledger->control, slot->ended);
+    info->ended =
+        slot->tries
+            ? info->started + dsm__seconds(control, slot->ended - slot->started)
+            : info->submitted +
+                  dsm__seconds(control, slot->ended - slot->submitted);
     if (info->code)
         strncpy(info->message, dsm__job_message(job), sizeof info->message - 1);
     if (slot->given & DSM__JOB_CAPTURE)
@@ -109,7 +113,8 @@ fill(dsm_job_info *info, struct dsm_job *job)
     info->worker = worker == DSM__NOBODY ? 0 : worker;
     info->submitted = epoch_seconds(control, slot->submitted);
     if (slot->tries)
-        info->started = epoch_seconds(control, slot->started);
+        info->started = info->submitted +
+                        dsm__seconds(control, slot->started - slot->submitted);
     memcpy(info->name, slot->name, sizeof slot->name);
     (void)gethostname(info->host, sizeof info->host - 1);
     if (dsm__word_phase(word) == DSM__JOB_ENDED && worker != DSM__NOBODY)
