@@ -225,6 +225,9 @@ cancel_queued(struct dsm_job *job)
     struct dsm__ledger *ledger = job->ledger;
     uint64_t word = dsm__job_load(job->slot);
 
+    /* What ended before comes before it. */
+    if (dsm__word_phase(word) == DSM__JOB_QUEUED)
+        dsm__ledger_read(ledger);
     while (dsm__word_phase(word) == DSM__JOB_QUEUED) {
         uint64_t ended =
             dsm__job_word(dsm__word_turn(word), DSM__NOBODY, DSM__JOB_ENDED);
