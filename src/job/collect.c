@@ -405,15 +405,13 @@ give_result(struct dsm_job *job, int code, const void **result, size_t *size)
 int
 dsm_job_result(dsm_job *job, const void **result, size_t *size, int timeout_ms)
 {
-    int code, error = 0;
+    int code, error = dsm__job_check(job, __func__);
 
     if (result)
         *result = NULL;
     if (size)
         *size = 0;
-    if (!dsm__identity_ok())
-        return dsm__identity_fail(__func__);
-    if (!dsm__job_ended(job))
+    if (!error && !dsm__job_ended(job))
         error = await_end(job, timeout_ms);
     if (error == -ETIMEDOUT)
         return dsm__fail(DSM_EPENDING, "the job has not ended yet");

@@ -128,9 +128,10 @@ dsm_job_status(dsm_job *job, dsm_job_info *info)
 {
     dsm_job_info all = DSM_JOB_INFO_INIT;
     size_t size = info->size;
+    int error = dsm__job_check(job, __func__);
 
-    if (!dsm__identity_ok())
-        return dsm__identity_fail(__func__);
+    if (error)
+        return error;
     if (size < sizeof info->size)
         return dsm__fail(-EINVAL, "set the info to DSM_JOB_INFO_INIT first");
     pthread_mutex_lock(&job->ledger->lock);
@@ -187,12 +188,12 @@ take_provisional(struct dsm_job *job, const void **data, size_t *size)
 int
 dsm_job_provisional(dsm_job *job, const void **data, size_t *size)
 {
-    int error;
+    int error = dsm__job_check(job, __func__);
 
     *data = NULL;
     *size = 0;
-    if (!dsm__identity_ok())
-        return dsm__identity_fail(__func__);
+    if (error)
+        return error;
     pthread_mutex_lock(&job->ledger->lock);
     error = take_provisional(job, data, size);
     pthread_mutex_unlock(&job->ledger->lock);
@@ -248,10 +249,10 @@ dsm_job_cancel(dsm_job *job, int grace_ms)
 {
     struct dsm__ledger *ledger;
     uint64_t word;
-    int result;
+    int result = dsm__job_check(job, __func__);
 
-    if (!dsm__identity_ok())
-        return dsm__identity_fail(__func__);
+    if (result)
+        return result;
     if (grace_ms < DSM_GRACE)
         return dsm__fail(-EINVAL, "a grace of %d ms", grace_ms);
     ledger = job->ledger;
@@ -296,7 +297,7 @@ dsm_job_release(dsm_job *job)
 {
     struct dsm__ledger *ledger;
 
-    if (!job || !dsm__identity_ok())
+    if (!job || dsm__job_check(job, __func__))
         return;
     ledger = job->ledger;
     pthread_mutex_lock(&ledger->lock);

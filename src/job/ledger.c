@@ -143,7 +143,7 @@ check_caller(const dsm_cluster *cluster, const char *call)
 
     if (!dsm__identity_ok() || !control)
         return dsm__identity_fail(call);
-    if (cluster->member.role == DSM__WORKER || dsm__worker_here(control))
+    if (dsm__worker_process() || dsm__worker_here(control))
         return dsm__fail(-EPERM, "%s: a worker has no jobs of its own", call);
     if (control->first >= control->workers)
         return dsm__fail(-EINVAL,
@@ -156,6 +156,18 @@ check_caller(const dsm_cluster *cluster, const char *call)
                          "space or files were limited (ulimit -v, -f) when it "
                          "was created",
                          call, control->name);
+    return 0;
+}
+
+int
+dsm__job_check(const struct dsm_job *job, const char *call)
+{
+    if (!dsm__identity_ok())
+        return dsm__identity_fail(call);
+    /* In this order: what is a handle elsewhere is nothing in a process that is
+     * a worker. */
+    if (dsm__worker_process() || dsm__worker_here(job->ledger->control))
+        return dsm__fail(-EPERM, "%s: a worker has no jobs of its own", call);
     return 0;
 }
 

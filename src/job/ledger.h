@@ -81,6 +81,9 @@ struct dsm__ledger {
 int dsm__ledger_open(struct dsm__ledger **ledger, dsm_cluster *cluster,
                      const char *call);
 
+/* The same check for what is done with a job's handle: 0 or -EPERM. */
+int dsm__job_check(const struct dsm_job *job, const char *call);
+
 /* Why jobs cannot be waited for: the cluster is broken, or its supervisor dead.
  * 0 or that error. */
 int dsm__ledger_check(const struct dsm__ledger *ledger);
