@@ -126,13 +126,6 @@ report(const vectors *v, const settings *set)
 }
 
 static void
-set_count(size_t *count, size_t most)
-{
-    if (!parse_count(optarg, 1, count) || *count > most)
-        misuse("'%s' is no number from 1 to %zu", optarg, most);
-}
-
-static void
 parse(int argc, char **argv, settings *set)
 {
     static const struct option options[] = {
@@ -146,13 +139,13 @@ parse(int argc, char **argv, settings *set)
     while ((option = getopt_long(argc, argv, "n:p:", options, NULL)) >= 0)
         switch (option) {
         case 'n':
-            set_count(&set->n, SIZE_MAX);
+            set->n = whole_number(optarg, 1, SIZE_MAX);
             break;
         case 'p':
-            set_count(&set->workers, DSM_WORKERS_MAX);
+            set->workers = whole_number(optarg, 1, DSM_WORKERS_MAX);
             break;
         case 'r':
-            set_count(&set->rounds, SIZE_MAX);
+            set->rounds = whole_number(optarg, 1, SIZE_MAX);
             break;
         case 'h':
             fputs(HELP, stdout);

@@ -75,32 +75,45 @@ parse_real(const char *text, double *value)
     return true;
 }
 
-static bool progress_shown;
+static bool line_shown;
+
+void
+show_line(const char *format, ...)
+{
+    static double next;
+    double now = seconds_now();
+    va_list arguments;
+
+    if (now < next || !isatty(STDERR_FILENO))
+        return;
+    next = now + 0.1;
+    fputc('\r', stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputs("\033[K", stderr);
+    line_shown = true;
+}
 
 void
 show_progress(double part)
 {
-    static double began, next;
+    static double began;
     double now = seconds_now();
 
-    if (began == 0) {
+    if (began == 0)
         began = now;
-        next = now + 1;
-    }
-    if (now < next || !isatty(STDERR_FILENO))
-        return;
-    next = now + 0.1;
-    fprintf(stderr, "\r%.1f %%, %.0f s left\033[K", 100 * part,
-            part > 0 ? (now - began) * (1 - part) / part : 0);
-    progress_shown = true;
+    if (now >= began + 1)
+        show_line("%.1f %%, %.0f s left", 100 * part,
+                  part > 0 ? (now - began) * (1 - part) / part : 0);
 }
 
 void
 clear_progress(void)
 {
-    if (progress_shown)
+    if (line_shown)
         fputs("\r\033[K", stderr);
-    progress_shown = false;
+    line_shown = false;
 }
 
 static void
@@ -133,4 +146,14 @@ misuse(const char *format, ...)
     print_line(format, arguments);
     va_end(arguments);
     exit(2);
+}
+
+size_t
+whole_number(const char *text, size_t least, size_t most)
+{
+    size_t value;
+
+    if (!parse_count(text, least, &value) || value > most)
+        misuse("'%s' is no number from %zu to %zu", text, least, most);
+    return value;
 }

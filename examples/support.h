@@ -1,5 +1,5 @@
 /* What the examples share: a clock, a median, numbers of the command line, a
- * line of progress, and the one way to give up.
+ * line that shows progress, and the one way to give up.
  */
 #ifndef EXAMPLES_SUPPORT_H
 #define EXAMPLES_SUPPORT_H
@@ -23,11 +23,16 @@ double median(double *values, size_t n);
  * *value untouched, for anything else. */
 bool parse_count(const char *text, size_t least, size_t *value);
 bool parse_real(const char *text, double *value);
+/* The text's whole number, if it is from `least` to `most`; else misuse. */
+size_t whole_number(const char *text, size_t least, size_t most);
 
-/* Shows, on a terminal and from a second after the first call on, how much of
- * the work is done (0 to 1), in the place of the line before. */
+/* Shows a line on a terminal, in the place of the one before, and ten times a
+ * second at most. */
+void show_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* From a second after the first call on, how much of the work is done (0 to 1).
+ */
 void show_progress(double part);
-/* Takes that line away; fail and misuse do so first. */
+/* Takes the line away; fail and misuse do so first. */
 void clear_progress(void);
 
 /* Prints "PROGRAM: ..." as one line to stderr and ends the program: with 1
