@@ -3,6 +3,7 @@
 #define DSM_CLUSTER_CLUSTER_H
 
 #include "os/cpu.h"
+#include "pool/crate.h"
 #include "pool/take.h"
 #include "registry/member.h"
 
@@ -29,7 +30,8 @@ struct dsm_worker {
     struct dsm__taker taker;
     uint64_t ended[DSM__BLOCK_MAX]; /* jobs whose ends are still to be told */
     unsigned ended_count;
-    uint64_t told;       /* when, in ticks, it last told */
+    uint64_t told;             /* when, in ticks, it last told */
+    struct dsm__crates crates; /* that it has mapped */
     int saved_output[2]; /* stdout and stderr, while a job's are captured */
 };
 

@@ -112,24 +112,30 @@ capture_output(dsm_worker *self)
 
 /* ---- One job. */
 
-static void
-name_of(char *text, size_t size, const struct dsm__job *job)
+static struct dsm__body *
+body_of(const dsm_worker *self)
 {
-    if (job->name[0])
-        snprintf(text, size, "job '%.*s'", (int)sizeof job->name, job->name);
-    else
-        snprintf(text, size, "a job");
+    return dsm__body(self->control, self->job);
+}
+
+/* Or NULL. */
+static const char *
+name_of(const dsm_worker *self)
+{
+    return self->job->given & DSM__JOB_NAMED ? body_of(self)->name : NULL;
 }
 
 /* Only the worker that it belongs to writes it: until the word changes, a dying
  * worker's half-written outcome counts for nothing. */
 static void
-set_outcome(struct dsm__job *job, int code, int value, const char *message)
+set_outcome(dsm_worker *self, int code, int value, const char *message)
 {
-    job->code = code;
-    job->value = value;
+    struct dsm__body *body = body_of(self);
+
+    self->job->code = code;
+    self->job->value = value;
     if (message)
-        snprintf(job->message, sizeof job->message, "%s", message);
+        snprintf(body->message, sizeof body->message, "%s", message);
 }
 
 /* Makes the outcome count. */
@@ -156,21 +162,23 @@ commit(dsm_worker *self, uint64_t ended)
 static void
 judge(dsm_worker *self, int value, bool locked)
 {
-    char which[80], message[160];
+    const char *name = name_of(self);
+    char which[80] = "a job", message[160];
 
-    name_of(which, sizeof which, self->job);
+    if (name)
+        snprintf(which, sizeof which, "job '%.*s'", DSM_NAME_MAX, name);
     if (locked) {
         snprintf(message, sizeof message, "worker %u left %s holding a lock",
                  self->id, which);
-        set_outcome(self->job, DSM_EFAILED, value, message);
+        set_outcome(self, DSM_EFAILED, value, message);
     } else if (value && dsm__job_cancelled(self)) {
         snprintf(message, sizeof message, "%s was cancelled", which);
-        set_outcome(self->job, DSM_ECANCELED, value, message);
+        set_outcome(self, DSM_ECANCELED, value, message);
     } else {
         snprintf(message, sizeof message, "%s returned %d%s%s in worker %u",
                  which, value, value < 0 ? ", " : "",
                  value < 0 ? dsm_errname(value) : "", self->id);
-        set_outcome(self->job, DSM_EFAILED, value, message);
+        set_outcome(self, DSM_EFAILED, value, message);
     }
 }
 
@@ -179,21 +187,25 @@ static int
 unpack(dsm_worker *self, dsm_fn *fn, const void **arg)
 {
     struct dsm__job *job = self->job;
-    struct dsm__parcel parcel = parcel_of(self, DSM__PARCEL_ARG);
+    struct dsm__crate *crate;
     int error = 0;
 
     *fn = job->fn;
+    *arg = (const void *)(uintptr_t)job->arg;
     if (job->given & DSM__JOB_BY_NAME)
-        error = dsm__function_find(fn, job->text, job->text_size);
-    if (error)
+        error = dsm__function_find(fn, body_of(self)->text, job->text_size);
+    if (error || job->arg_size == 0)
         return error;
-    if (job->arg_size == 0)
-        *arg = (const void *)(uintptr_t)job->arg;
-    else if (job->given & DSM__JOB_LARGE_ARG)
-        return dsm__parcel_map(&parcel, arg, job->arg_size);
-    else
-        *arg = job->arg_copy;
-    return 0;
+    *arg = body_of(self)->arg_copy;
+    if (!(job->given & DSM__JOB_LARGE_ARG))
+        return 0;
+    error = dsm__crate_borrow(&self->crates, &crate, self->control,
+                              self->taker.program, body_of(self)->arg_crate);
+    if (!error && crate->size < job->arg_size)
+        error = dsm__fail(DSM_EFORMAT, "a job's argument was cut or replaced");
+    if (!error)
+        *arg = crate->at;
+    return error;
 }
 
 static void
@@ -205,9 +217,10 @@ prepare(dsm_worker *self, uint64_t begin)
     job->pid = self->slot->pid;
     job->tries++;
     job->result_size = 0;
-    job->flags &= DSM__JOB_PUBLISHED;
-    if (job->name[0])
-        memcpy(self->slot->job_name, job->name, sizeof job->name);
+    job->flags &= DSM__JOB_PUBLISHED | DSM__JOB_LARGE_PUBLISHED;
+    if (job->given & DSM__JOB_NAMED)
+        memcpy(self->slot->job_name, body_of(self)->name,
+               sizeof self->slot->job_name);
     else
         self->slot->job_name[0] = '\0';
     atomic_store_explicit(
@@ -235,25 +248,22 @@ call(dsm_worker *self)
     if (!error && captures)
         error = capture_output(self);
     if (error) {
-        set_outcome(job, error, 0, dsm_last_error());
+        set_outcome(self, error, 0, dsm_last_error());
         return true;
     }
     DSM__POINT("job.call");
     began = dsm__trace_begin();
     value = fn(self, arg, job->arg_size);
-    dsm__trace_span(DSM__TRACE_JOB, began, job->name[0] ? job->name : NULL,
-                    self->slot->jobs, 0);
+    dsm__trace_span(DSM__TRACE_JOB, began, name_of(self), self->slot->jobs, 0);
     locked = dsm__locks_held() > locks;
     if (captures)
         release_output(self);
     else
         dsm__output_flush();
-    if (job->given & DSM__JOB_LARGE_ARG)
-        dsm__parcel_unmap(arg, job->arg_size);
     if (value || locked)
         judge(self, value, locked);
     else
-        set_outcome(job, 0, 0, NULL);
+        set_outcome(self, 0, 0, NULL);
     return !locked;
 }
 
@@ -269,7 +279,7 @@ perform_one(dsm_worker *self, struct dsm__job *job, uint64_t begin)
     self->job = job;
     prepare(self, begin);
     if (job->cancel)
-        set_outcome(job, DSM_ECANCELED, 0, "it was cancelled before it began");
+        set_outcome(self, DSM_ECANCELED, 0, "it was cancelled before it began");
     else
         well = call(self);
     end = dsm__ticks();
@@ -298,7 +308,7 @@ dsm__job_fail(dsm_worker *self, int code, int value, const char *message)
 {
     if (self->job->given & DSM__JOB_CAPTURE)
         release_output(self);
-    set_outcome(self->job, code, value, message);
+    set_outcome(self, code, value, message);
     commit(self, dsm__ticks());
     self->job = NULL;
     dsm__count(&self->slot->jobs, 1);

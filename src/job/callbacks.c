@@ -73,7 +73,8 @@ dsm_cluster_fd(dsm_cluster *cluster)
 static void
 drop_provisional(struct dsm__ledger *ledger, struct dsm_job *job)
 {
-    if (!job->over && job->unwanted && dsm__provisional_take(job->slot) >= 0)
+    if (!job->over && job->unwanted &&
+        dsm__provisional_take(dsm__job_body(job)) >= 0)
         dsm__signal(&ledger->board->taken, INT_MAX);
 }
 
@@ -97,7 +98,7 @@ call(struct dsm__ledger *ledger, struct dsm_job *job)
     bool last = job->over;
 
     dsm__list_remove(job);
-    job->unwanted = dsm__provisional_fresh(job->slot);
+    job->unwanted = dsm__provisional_fresh(dsm__job_body(job));
     job->calling = true;
     calling = true;
     pthread_mutex_unlock(&ledger->lock);

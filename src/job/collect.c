@@ -66,7 +66,7 @@ follow(struct dsm__ledger *ledger, uint64_t entry)
     if (dsm__word_phase(word) == DSM__JOB_ENDED && !job->over)
         dsm__job_over(job);
     else if (dsm__word_phase(word) == DSM__JOB_RUNNING && job->callback &&
-             !job->released && dsm__provisional_fresh(job->slot))
+             !job->released && dsm__provisional_fresh(dsm__job_body(job)))
         call_for(job);
 }
 
@@ -332,21 +332,18 @@ static int
 map_result(struct dsm_job *job, const void **result, size_t size)
 {
     struct dsm__ledger *ledger = job->ledger;
-    struct dsm__parcel parcel = {ledger->control, ledger->program, job->index,
-                                 DSM__PARCEL_RESULT};
-    struct dsm__kept *kept;
-    int error = 0;
+    struct dsm__crate *crate;
+    int error;
 
     pthread_mutex_lock(&ledger->lock);
-    kept = dsm__job_keep(job);
-    if (!kept)
-        error = dsm__fail(-ENOMEM, "no memory for a job's result");
-    else if (!kept->result)
-        error = dsm__parcel_map(&parcel, &kept->result, size);
-    if (!error) {
-        kept->result_size = size;
-        *result = kept->result;
-    }
+    crate = dsm__job_result_crate(job);
+    error = crate ? dsm__crate_map(crate, ledger->control)
+                  : dsm__fail(-ENOMEM, "no memory for a job's result");
+    if (!error && crate->size < size)
+        error = dsm__fail(DSM_EFORMAT, "a job's result was cut or replaced");
+    if (!error)
+        *result = crate->at;
+    ledger->large_result = size;
     pthread_mutex_unlock(&ledger->lock);
     return error;
 }
@@ -367,7 +364,7 @@ dsm__job_message(const struct dsm_job *job)
 {
     if (dsm__word_worker(dsm__job_load(job->slot)) == DSM__NOBODY)
         return "the job was cancelled before it began";
-    return job->slot->message;
+    return dsm__job_body(job)->message;
 }
 
 struct dsm__kept *
@@ -390,7 +387,7 @@ give_result(struct dsm_job *job, int code, const void **result, size_t *size)
     if (size)
         *size = bytes;
     if (result && bytes && !(slot->flags & DSM__JOB_LARGE_RESULT))
-        *result = slot->result;
+        *result = dsm__job_body(job)->result;
     else if (result && bytes) {
         int error = map_result(job, result, bytes);
 

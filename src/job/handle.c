@@ -115,7 +115,8 @@ fill(dsm_job_info *info, struct dsm_job *job)
     if (slot->tries)
         info->started = info->submitted +
                         dsm__seconds(control, slot->started - slot->submitted);
-    memcpy(info->name, slot->name, sizeof slot->name);
+    if (slot->given & DSM__JOB_NAMED)
+        memcpy(info->name, dsm__job_body(job)->name, sizeof info->name);
     (void)gethostname(info->host, sizeof info->host - 1);
     if (dsm__word_phase(word) == DSM__JOB_ENDED && worker != DSM__NOBODY)
         fill_end(info, job);
@@ -165,16 +166,16 @@ map_provisional(struct dsm_job *job, int front, const void **data, size_t size)
 static int
 take_provisional(struct dsm_job *job, const void **data, size_t *size)
 {
-    struct dsm__job *slot = job->slot;
-    int front = dsm__provisional_take(slot), error = 0;
+    struct dsm__body *body = dsm__job_body(job);
+    int front = dsm__provisional_take(body), error = 0;
     size_t bytes;
 
     if (front < 0)
         return dsm__fail(DSM_EPENDING,
                          "the job has published nothing new so far");
     job->unwanted = false;
-    bytes = slot->provisional_size[front];
-    *data = slot->provisional[front];
+    bytes = body->provisional_size[front];
+    *data = body->provisional[front];
     if (bytes > DSM__JOB_PROVISIONAL)
         error = map_provisional(job, front, data, bytes);
     dsm__signal(&job->ledger->board->taken, INT_MAX);

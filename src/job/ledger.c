@@ -38,7 +38,7 @@ grow(struct dsm__ledger *ledger)
 {
     const struct dsm__pool_layout *pool = &ledger->control->pool;
     uint32_t have = ledger->board->slots, more = have ? have : SLOTS_FIRST;
-    uint64_t size = sizeof(struct dsm__job);
+    uint64_t size = sizeof(struct dsm__job), body = sizeof(struct dsm__body);
     int error;
 
     if (more > SLOTS_MOST)
@@ -47,12 +47,16 @@ grow(struct dsm__ledger *ledger)
         more = (uint32_t)(pool->jobs_max - have);
     if (more == 0)
         return 1;
-    error = allocate(ledger, pool->slots + have * size, more * size);
+    error = allocate(ledger, pool->jobs + have * size, more * size);
+    if (!error)
+        error = allocate(ledger, pool->bodies + have * body, more * body);
     if (error)
         return error;
     dsm__space_populate(&ledger->cluster->member.space,
                         dsm__job(ledger->control, ledger->program, have),
                         more * size);
+    for (uint32_t k = 0; k < more; k++)
+        dsm__job(ledger->control, ledger->program, have + k)->index = have + k;
     for (uint32_t k = 0; k < more; k++)
         ledger->free[ledger->free_count++] = have + more - 1 - k;
     /* Released: whoever walks the slots finds memory. */
@@ -91,6 +95,15 @@ open_board(struct dsm__ledger *ledger)
 }
 
 static void
+free_parts(struct dsm_job *job)
+{
+    dsm__kept_free(job);
+    dsm__crate_free(job->arg_crate);
+    dsm__crate_free(job->result_crate);
+    dsm__crate_free(job->spare);
+}
+
+static void
 free_ledger(struct dsm__ledger *ledger)
 {
     if (!ledger)
@@ -101,8 +114,8 @@ free_ledger(struct dsm__ledger *ledger)
     }
     for (uint32_t k = 0; ledger->jobs && k < ledger->control->pool.jobs_max;
          k++)
-        if (ledger->jobs[k].kept)
-            dsm__kept_free(&ledger->jobs[k]);
+        free_parts(&ledger->jobs[k]);
+    dsm__crates_free(&ledger->crates);
     pthread_mutex_destroy(&ledger->lock);
     free(ledger->jobs);
     free(ledger->free);
@@ -302,12 +315,50 @@ dsm__kept_free(struct dsm_job *job)
 
     if (!kept)
         return;
-    dsm__parcel_unmap(kept->result, kept->result_size);
     dsm__parcel_unmap(kept->provisional, kept->provisional_size);
     free(kept->out);
     free(kept->err);
     free(kept);
     job->kept = NULL;
+}
+
+struct dsm__crate *
+dsm__job_result_crate(struct dsm_job *job)
+{
+    const struct dsm__body *body = dsm__job_body(job);
+
+    if (job->spare && body->result_crate == job->spare->number)
+        return job->spare;
+    if (!job->result_crate)
+        job->result_crate =
+            dsm__crate_of(job->ledger->program, body->result_crate);
+    return job->result_crate;
+}
+
+/* What a job had is for another's use. */
+static void
+return_crates(struct dsm_job *job)
+{
+    struct dsm__ledger *ledger = job->ledger;
+    struct dsm__crates *crates = &ledger->crates;
+    struct dsm__crate *result = NULL;
+    char sentence[DSM__SENTENCE];
+
+    if (job->slot->flags & DSM__JOB_LARGE_RESULT) {
+        result = dsm__job_result_crate(job);
+        /* Nobody may have looked at it; then its size is not known. */
+        dsm__error_keep(sentence);
+        if (result)
+            (void)dsm__crate_map(result, ledger->control);
+        dsm__error_restore(sentence);
+    }
+    if (result && result != job->spare)
+        dsm__crate_return(crates, result, ledger->control);
+    if (job->spare)
+        dsm__crate_return(crates, job->spare, ledger->control);
+    if (job->arg_crate)
+        dsm__crate_return(crates, job->arg_crate, ledger->control);
+    job->result_crate = job->spare = job->arg_crate = NULL;
 }
 
 void
@@ -321,8 +372,14 @@ dsm__job_recycle(struct dsm_job *job)
         dsm__list_remove(job);
     if (job->kept)
         dsm__kept_free(job);
-    if (slot->given & (DSM__JOB_LARGE_ARG | DSM__JOB_CAPTURE) || slot->flags)
+    if (slot->given & DSM__JOB_CAPTURE ||
+        slot->flags & DSM__JOB_LARGE_PUBLISHED)
         dsm__parcels_remove(ledger->control, ledger->program, job->index);
+    return_crates(job);
+    if (slot->flags & DSM__JOB_PUBLISHED)
+        atomic_store_explicit(&dsm__job_body(job)->exchange, 0,
+                              memory_order_relaxed);
+    slot->flags = slot->given = 0;
     atomic_store_explicit(&slot->word, dsm__job_word(turn, 0, DSM__JOB_FREE),
                           memory_order_relaxed);
     ledger->free[ledger->free_count++] = job->index;

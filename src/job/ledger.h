@@ -32,12 +32,14 @@ struct dsm_job {
     dsm_job_callback callback;
     void *callback_arg;
     struct dsm_job *previous, *next;
+    /* Of a large argument and result, and what was left for the latter. */
+    struct dsm__crate *arg_crate, *result_crate, *spare;
     struct dsm__kept *kept; /* what was mapped and read for the user, or NULL */
 };
 
 struct dsm__kept {
-    const void *result, *provisional;
-    size_t result_size, provisional_size;
+    const void *provisional;
+    size_t provisional_size;
     char *out, *err;
     size_t out_size, err_size;
 };
@@ -62,6 +64,8 @@ struct dsm__ledger {
      */
     uint64_t head, tail;
     struct dsm__list ended, due; /* for next; for callbacks */
+    struct dsm__crates crates;   /* that no job has */
+    size_t large_result;         /* the last one's size */
     /* Jobs not over: all; of these released ones; and for whom to wait in next
      * and in poll. */
     unsigned unfinished, unfinished_released, unfinished_next, unfinished_due;
@@ -70,10 +74,6 @@ struct dsm__ledger {
     int bell;                 /* dsm_cluster_fd's, or -1 */
     bool rung;                /* by the program itself */
     size_t submitted;         /* jobs since the ring was read for that */
-
-    /* How workers find the function that was submitted last. */
-    char text[DSM__FUNCTION_TEXT];
-    size_t text_size;
 };
 
 /* The ledger of the cluster's jobs of this program, made if need be.  Checks
@@ -129,8 +129,17 @@ void dsm__ledger_settle_bell(struct dsm__ledger *ledger);
 void dsm__list_append(struct dsm__list *list, struct dsm_job *job, int which);
 void dsm__list_remove(struct dsm_job *job);
 
+/* The crate of a large result; NULL: no memory. */
+struct dsm__crate *dsm__job_result_crate(struct dsm_job *job);
+
 /* What keeps things for the user; NULL: no memory. */
 struct dsm__kept *dsm__job_keep(struct dsm_job *job);
+
+static inline struct dsm__body *
+dsm__job_body(const struct dsm_job *job)
+{
+    return dsm__body(job->ledger->control, job->slot);
+}
 
 /* ---- What the word of a job says. */
 

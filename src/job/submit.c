@@ -5,7 +5,7 @@
 #include "base/versioned.h"
 #include "code/function.h"
 #include "job/ledger.h"
-#include "pool/parcel.h"
+#include "pool/crate.h"
 #include "pool/take.h"
 #include "shm/segment.h"
 
@@ -23,6 +23,8 @@ struct order {
     size_t arg_size, n;
     dsm_job_options options;
     uint64_t ticks;
+    char *text; /* how workers find the function */
+    size_t text_size;
     uint32_t given; /* flags of all */
     unsigned ring;  /* of its priority */
     bool handles;
@@ -55,6 +57,10 @@ check_options(struct order *order, const dsm_job_options *given)
         order->given |= DSM__JOB_CALLBACK;
     if (options->capture_output)
         order->given |= DSM__JOB_CAPTURE;
+    if (options->name && options->name[0])
+        order->given |= DSM__JOB_NAMED;
+    if (order->arg_size > DSM__JOB_ARG)
+        order->given |= DSM__JOB_LARGE_ARG;
     return 0;
 }
 
@@ -80,12 +86,12 @@ check_arguments(const struct order *order)
 static int
 find_function(struct order *order)
 {
-    struct dsm__ledger *ledger = order->ledger;
+    const struct dsm__ledger *ledger = order->ledger;
     int error = dsm__function_describe(
-        ledger->text, &ledger->text_size, order->fn,
+        order->text, &order->text_size, order->fn,
         ledger->program == 0 ? ledger->cluster->objects : NULL);
 
-    if (!error && ledger->text_size)
+    if (!error && order->text_size)
         order->given |= DSM__JOB_BY_NAME;
     return error;
 }
@@ -115,22 +121,64 @@ ready_ring(const struct order *order)
 
 /* ---- One job. */
 
+/* Without the ledger's lock: into a crate.  When there is no memory the idle
+ * ones give theirs. */
+static int
+fill_crate(const struct order *order, struct dsm_job *job, const char *arg)
+{
+    struct dsm__ledger *ledger = order->ledger;
+    const struct dsm__control *control = ledger->control;
+    int error = dsm__crate_fill(job->arg_crate, control, arg, order->arg_size);
+    bool any;
+
+    if (error != -ENOSPC && error != -ENOMEM)
+        return error;
+    pthread_mutex_lock(&ledger->lock);
+    any = dsm__crates_trim(&ledger->crates, control);
+    pthread_mutex_unlock(&ledger->lock);
+    return any ? dsm__crate_fill(job->arg_crate, control, arg, order->arg_size)
+               : error;
+}
+
 static int
 fill_arg(const struct order *order, struct dsm_job *job, size_t k)
 {
     const char *arg = order->args + k * order->arg_size;
     struct dsm__job *slot = job->slot;
-    struct dsm__parcel parcel = {order->ledger->control, order->ledger->program,
-                                 job->index, DSM__PARCEL_ARG};
 
     slot->arg_size = order->arg_size;
     slot->arg = 0;
     if (order->arg_size == 0)
         slot->arg = (uint64_t)(uintptr_t)order->args;
-    else if (order->arg_size <= sizeof slot->arg_copy)
-        memcpy(slot->arg_copy, arg, order->arg_size);
+    else if (order->arg_size <= DSM__JOB_ARG)
+        memcpy(dsm__job_body(job)->arg_copy, arg, order->arg_size);
     else
-        return dsm__parcel_write(&parcel, arg, order->arg_size);
+        return fill_crate(order, job, arg);
+    return 0;
+}
+
+/* With the lock: a crate for the argument, and one that lies idle for the
+ * result if the last was a large one. */
+static int
+give_crates(const struct order *order, struct dsm_job *job)
+{
+    struct dsm__ledger *ledger = order->ledger;
+    struct dsm__body *body = dsm__job_body(job);
+
+    if (order->given & DSM__JOB_LARGE_ARG) {
+        job->arg_crate = dsm__crate_spare(&ledger->crates, order->arg_size);
+        if (!job->arg_crate)
+            job->arg_crate = dsm__crate_of(
+                ledger->program,
+                dsm__crate_number(ledger->control, ledger->program));
+        if (!job->arg_crate)
+            return dsm__fail(-ENOMEM, "no memory for a job's argument");
+        body->arg_crate = job->arg_crate->number;
+    }
+    if (ledger->large_result)
+        job->spare = dsm__crate_spare(&ledger->crates, ledger->large_result);
+    if (job->spare)
+        body->spare_crate = job->spare->number;
     return 0;
 }
 
@@ -143,31 +191,40 @@ fill_handle(const struct order *order, struct dsm_job *job)
     job->callback_arg = order->options.callback_arg;
 }
 
+/* The parts that few jobs need. */
 static void
-fill_slot(const struct order *order, struct dsm__job *slot)
+fill_body(const struct order *order, struct dsm__body *body,
+          struct dsm__job *slot)
 {
-    const struct dsm__ledger *ledger = order->ledger;
+    if (order->given & DSM__JOB_BY_NAME) {
+        memcpy(body->text, order->text, order->text_size);
+        slot->text_size = (uint32_t)order->text_size;
+    }
+    if (order->options.name) {
+        strncpy(body->name, order->options.name, sizeof body->name - 1);
+        body->name[sizeof body->name - 1] = '\0';
+    }
+    if (slot->flags & DSM__JOB_PUBLISHED)
+        atomic_store_explicit(&body->exchange, 0, memory_order_relaxed);
+}
 
+static void
+fill_slot(const struct order *order, struct dsm_job *job)
+{
+    struct dsm__job *slot = job->slot;
+
+    if (order->given & (DSM__JOB_BY_NAME | DSM__JOB_NAMED) || slot->flags)
+        fill_body(order, dsm__job_body(job), slot);
     slot->fn = order->fn;
-    slot->given = order->given;
+    slot->given = order->given | (job->spare ? DSM__JOB_SPARE : 0);
     slot->submitted = order->ticks;
     slot->retries = order->options.retries;
     slot->tries = 0;
     slot->pid = slot->value = slot->signal = slot->exit_code = 0;
-    if (slot->flags & DSM__JOB_PUBLISHED)
-        atomic_store_explicit(&slot->exchange, 0, memory_order_relaxed);
     slot->flags = 0;
     atomic_store_explicit(&slot->cancel, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->watched, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->dropped, 0, memory_order_relaxed);
-    if (order->given & DSM__JOB_BY_NAME) {
-        memcpy(slot->text, ledger->text, ledger->text_size);
-        slot->text_size = (uint32_t)ledger->text_size;
-    }
-    if (order->options.name)
-        strncpy(slot->name, order->options.name, sizeof slot->name - 1);
-    else
-        slot->name[0] = '\0';
 }
 
 static int
@@ -178,7 +235,7 @@ fill(struct order *order, struct dsm_job *chain)
 
     for (struct dsm_job *job = chain; job && !error; job = job->next) {
         fill_handle(order, job);
-        fill_slot(order, job->slot);
+        fill_slot(order, job);
         error = fill_arg(order, job, k++);
     }
     return error;
@@ -290,22 +347,22 @@ static int
 place(struct order *order, dsm_job **jobs)
 {
     pthread_mutex_t *lock = &order->ledger->lock;
-    bool large = order->arg_size > DSM__JOB_ARG;
+    bool large = order->given & DSM__JOB_LARGE_ARG;
     struct dsm_job *chain;
-    int error = find_function(order);
+    int error = ready_ring(order);
 
-    if (!error)
-        error = ready_ring(order);
     if (!error)
         error = dsm__ledger_take(order->ledger, &chain, (uint32_t)order->n,
                                  &order->options);
     if (error)
         return error;
-    if (large) {
-        order->given |= DSM__JOB_LARGE_ARG;
+    if (large || order->ledger->large_result)
+        for (struct dsm_job *job = chain; job && !error; job = job->next)
+            error = give_crates(order, job);
+    if (large)
         pthread_mutex_unlock(lock);
-    }
-    error = fill(order, chain);
+    if (!error)
+        error = fill(order, chain);
     if (large)
         pthread_mutex_lock(lock);
     if (error)
@@ -319,14 +376,18 @@ static int
 submit(struct order *order, dsm_job **jobs, dsm_cluster *cluster,
        const dsm_job_options *options, const char *call)
 {
+    char text[DSM__FUNCTION_TEXT];
     int error = dsm__ledger_open(&order->ledger, cluster, call);
 
+    order->text = text;
     if (!error)
         error = check_options(order, options);
     if (!error)
         error = check_arguments(order);
     if (!error)
         error = dsm__ledger_check(order->ledger);
+    if (!error)
+        error = find_function(order);
     if (error || order->n == 0)
         return error;
     order->ticks = dsm__ticks();

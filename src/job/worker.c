@@ -34,30 +34,83 @@ check(const dsm_worker *self, const char *call, const void *data, size_t size)
     return 0;
 }
 
+/* ---- The result. */
+
+/* Whether the program has left a crate for it that is large enough. */
+static bool
+fill_spare(dsm_worker *self, struct dsm__body *body, const void *result,
+           size_t size)
+{
+    char sentence[DSM__SENTENCE];
+    struct dsm__crate *crate;
+    bool fits = false;
+
+    if (!(self->job->given & DSM__JOB_SPARE))
+        return false;
+    dsm__error_keep(sentence);
+    if (dsm__crate_borrow(&self->crates, &crate, self->control,
+                          self->taker.program, body->spare_crate) == 0)
+        fits = crate->size >= size;
+    dsm__error_restore(sentence);
+    if (!fits)
+        return false;
+    memcpy(crate->at, result, size);
+    body->result_crate = body->spare_crate;
+    self->job->flags |= DSM__JOB_LARGE_RESULT;
+    return true;
+}
+
+static int
+fill_new(dsm_worker *self, struct dsm__body *body, const void *result,
+         size_t size)
+{
+    unsigned program = self->taker.program;
+    int error;
+
+    /* First: whoever sees to a dead worker's job removes what there may be. */
+    body->result_crate = dsm__crate_number(self->control, program);
+    self->job->flags |= DSM__JOB_LARGE_RESULT;
+    error = dsm__crate_make(self->control, program, body->result_crate, result,
+                            size);
+    if (error)
+        self->job->flags &= ~(uint32_t)DSM__JOB_LARGE_RESULT;
+    return error;
+}
+
+/* Takes the last one back. */
+static void
+forget_result(dsm_worker *self, struct dsm__body *body)
+{
+    struct dsm__job *job = self->job;
+
+    job->result_size = 0;
+    if (job->flags & DSM__JOB_LARGE_RESULT &&
+        !(job->given & DSM__JOB_SPARE &&
+          body->result_crate == body->spare_crate))
+        dsm__crate_remove(self->control, self->taker.program,
+                          body->result_crate);
+    job->flags &= ~(uint32_t)DSM__JOB_LARGE_RESULT;
+}
+
 int
 dsm_worker_return(dsm_worker *self, const void *result, size_t size)
 {
-    struct dsm__parcel parcel = parcel_of(self, DSM__PARCEL_RESULT);
     int error = check(self, __func__, result, size);
-    struct dsm__job *job = self->job;
+    struct dsm__body *body;
 
     if (error)
         return error;
-    job->result_size = 0;
-    if (job->flags & DSM__JOB_LARGE_RESULT)
-        dsm__parcel_remove(&parcel);
-    job->flags &= ~(uint32_t)DSM__JOB_LARGE_RESULT;
-    if (size > sizeof job->result) {
-        /* First: whoever recycles the slot is to remove what there may be. */
-        job->flags |= DSM__JOB_LARGE_RESULT;
-        error = dsm__parcel_write(&parcel, result, size);
-        if (error)
-            return error;
+    body = dsm__body(self->control, self->job);
+    forget_result(self, body);
+    if (size > sizeof body->result) {
+        if (!fill_spare(self, body, result, size))
+            error = fill_new(self, body, result, size);
     } else if (size) {
-        memcpy(job->result, result, size);
+        memcpy(body->result, result, size);
     }
-    job->result_size = size;
-    return 0;
+    if (!error)
+        self->job->result_size = size;
+    return error;
 }
 
 /* ---- Provisional results. */
@@ -79,8 +132,8 @@ may_go_on(const void *context)
 {
     const dsm_worker *self = context;
 
-    return !dsm__provisional_fresh(self->job) || nobody_takes(self) ||
-           dsm__job_cancelled(self);
+    return !dsm__provisional_fresh(dsm__body(self->control, self->job)) ||
+           nobody_takes(self) || dsm__job_cancelled(self);
 }
 
 /* Until the last one was taken.  0; -ETIMEDOUT, DSM_ECANCELED, DSM_ESTALE. */
@@ -104,17 +157,19 @@ wait_for_taker(const dsm_worker *self, int timeout_ms)
 static int
 fill_back(const dsm_worker *self, const void *data, size_t size)
 {
-    struct dsm__job *job = self->job;
-    unsigned back = dsm__provisional_back(job);
+    struct dsm__body *body = dsm__body(self->control, self->job);
+    unsigned back = dsm__provisional_back(body);
     struct dsm__parcel parcel =
         parcel_of(self, DSM__PARCEL_PROVISIONAL + (int)back);
 
-    job->flags |= DSM__JOB_PUBLISHED;
-    job->provisional_size[back] = size;
-    if (size > DSM__JOB_PROVISIONAL)
+    self->job->flags |= DSM__JOB_PUBLISHED;
+    body->provisional_size[back] = size;
+    if (size > DSM__JOB_PROVISIONAL) {
+        self->job->flags |= DSM__JOB_LARGE_PUBLISHED;
         return dsm__parcel_write(&parcel, data, size);
+    }
     if (size)
-        memcpy(job->provisional[back], data, size);
+        memcpy(body->provisional[back], data, size);
     return 0;
 }
 
@@ -136,7 +191,8 @@ dsm_worker_publish(dsm_worker *self, const void *data, size_t size,
     if (error)
         return error;
     DSM__POINT("job.publish");
-    if (dsm__provisional_give(job) && job->given & DSM__JOB_CALLBACK)
+    if (dsm__provisional_give(dsm__body(self->control, job)) &&
+        job->given & DSM__JOB_CALLBACK)
         dsm__ended_push(self->control, self->taker.program, self->slot,
                         &self->job_entry, 1, false);
     return 0;

@@ -19,8 +19,8 @@ void dsm__ended_mend(struct dsm__control *control, unsigned program,
                      struct dsm__worker_slot *slot);
 
 /* Whether the program waits for `more` entries, which are to be put there now.
- * seq_cst: behind the word of a job that has ended; it sets these and then looks
- * at such words (dsm__ledger_look). */
+ * seq_cst: behind the word of a job that has ended; it sets these and then
+ * looks at such words (dsm__ledger_look). */
 static inline bool
 dsm__ended_awaited(const struct dsm__board *board, uint32_t more)
 {

@@ -16,14 +16,11 @@
 
 #define PROVISIONALS 3
 
-static const char *const what[] = {"a job's argument", "a job's result",
-                                   "a job's output", "a job's output",
+static const char *const what[] = {"a job's output", "a job's output",
                                    "a provisional result"};
 
-/* Where the arrays are, but not among huge pages, to which nothing can be
- * written. */
-static const char *
-directory_of(const struct dsm__control *control)
+const char *
+dsm__parcel_directory(const struct dsm__control *control)
 {
     return control->array_page > (uint64_t)sysconf(_SC_PAGESIZE)
                ? DSM__SHM_DIRECTORY
@@ -33,12 +30,13 @@ directory_of(const struct dsm__control *control)
 static void
 path_of(char *path, const struct dsm__parcel *parcel)
 {
-    static const char letter[] = "aroe012";
+    static const char letter[] = "oe012";
     char name[32];
 
     snprintf(name, sizeof name, ".j%u-%u%c", parcel->program, parcel->index,
              letter[parcel->kind]);
-    dsm__path(path, directory_of(parcel->control), parcel->control->name, name);
+    dsm__path(path, dsm__parcel_directory(parcel->control),
+              parcel->control->name, name);
 }
 
 static const char *
@@ -191,14 +189,14 @@ void
 dsm__parcels_remove_try(const struct dsm__control *control, unsigned program,
                         uint32_t index)
 {
-    remove_kinds(control, program, index, DSM__PARCEL_RESULT, DSM__PARCEL_ERR);
+    remove_kinds(control, program, index, DSM__PARCEL_OUT, DSM__PARCEL_ERR);
 }
 
 void
 dsm__parcels_remove(const struct dsm__control *control, unsigned program,
                     uint32_t index)
 {
-    remove_kinds(control, program, index, DSM__PARCEL_ARG,
+    remove_kinds(control, program, index, DSM__PARCEL_OUT,
                  DSM__PARCEL_PROVISIONAL + PROVISIONALS - 1);
 }
 
@@ -220,7 +218,7 @@ unlink_one(const char *name, void *argument)
 void
 dsm__parcels_remove_all(const struct dsm__control *control, unsigned program)
 {
-    struct place place = {directory_of(control)};
+    struct place place = {dsm__parcel_directory(control)};
     char path[DSM__PATH_SIZE], name[32];
 
     snprintf(name, sizeof name, ".j%u-", program);

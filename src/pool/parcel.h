@@ -1,8 +1,9 @@
 /* Parcels: what of a job does not fit into its slot, in segments of their own.
  *
- * They are named after the slot, "..jPROGRAM-SLOTKIND".  The argument lives
- * until the job is released, and so do provisional results.  The others belong
- * to one try: the supervisor removes them when its worker died. */
+ * They are named after the slot, "..jPROGRAM-SLOTKIND".  What was printed
+ * belongs to one try: the supervisor removes it when that is run again.
+ * Provisional results stay until the job is released.  Arguments and results
+ * have crates (crate.h). */
 #ifndef DSM_POOL_PARCEL_H
 #define DSM_POOL_PARCEL_H
 
@@ -12,8 +13,6 @@
 #include <stddef.h>
 
 enum dsm__parcel_kind {
-    DSM__PARCEL_ARG,
-    DSM__PARCEL_RESULT,
     DSM__PARCEL_OUT, /* what was printed, captured */
     DSM__PARCEL_ERR,
     DSM__PARCEL_PROVISIONAL /* the first of three */
@@ -26,6 +25,10 @@ struct dsm__parcel {
     uint32_t index;
     int kind;
 };
+
+/* Where the arrays are, but not among huge pages, to which nothing can be
+ * written. */
+const char *dsm__parcel_directory(const struct dsm__control *control);
 
 /* Puts a copy of `size` bytes into it, whether it exists or not.  0, -ENOSPC,
  * -ENOMEM, …; after a failure it does not exist. */

@@ -23,8 +23,9 @@ place(struct dsm__pool_layout *pool, uint64_t jobs_max)
     pool->again = pages(sizeof(struct dsm__board));
     pool->ended = pool->again + pages(pool->ring / 8);
     pool->rings = pool->ended + pages(2 * pool->ring * entry);
-    pool->slots = pool->rings + pages(DSM__PRIORITIES * pool->ring * entry);
-    pool->size = pool->slots + pages(jobs_max * sizeof(struct dsm__job));
+    pool->jobs = pool->rings + pages(DSM__PRIORITIES * pool->ring * entry);
+    pool->bodies = pool->jobs + pages(jobs_max * sizeof(struct dsm__job));
+    pool->size = pool->bodies + pages(jobs_max * sizeof(struct dsm__body));
 }
 
 void
@@ -50,5 +51,6 @@ dsm__pool_sound(const struct dsm__pool_layout *pool)
         return pool->size == 0;
     return should.ring == pool->ring && should.again == pool->again &&
            should.ended == pool->ended && should.rings == pool->rings &&
-           should.slots == pool->slots && should.size == pool->size;
+           should.jobs == pool->jobs && should.bodies == pool->bodies &&
+           should.size == pool->size;
 }

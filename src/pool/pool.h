@@ -25,8 +25,8 @@
 #include <dsm/cluster.h>
 
 #define DSM__PRIORITIES 7
-#define DSM__JOB_RESULT 128 /* bytes that need no segment of their own */
-#define DSM__JOB_ARG 192
+#define DSM__JOB_RESULT 1024 /* bytes that need no segment of their own */
+#define DSM__JOB_ARG 512
 #define DSM__JOB_PROVISIONAL 64
 
 enum dsm__job_phase {
@@ -44,7 +44,10 @@ enum dsm__job_flag {
     DSM__JOB_LARGE_ARG = 8,
     DSM__JOB_LARGE_RESULT = 16,
     DSM__JOB_PUBLISHED =
-        32 /* a provisional result, in this try or an earlier */
+        32, /* a provisional result, in this or an earlier try */
+    DSM__JOB_LARGE_PUBLISHED = 64,
+    DSM__JOB_NAMED = 128,
+    DSM__JOB_SPARE = 256 /* a crate waits for its result */
 };
 
 struct dsm__job {
@@ -68,15 +71,26 @@ struct dsm__job {
     int32_t code, value, signal, exit_code;
     uint32_t tries;
     int32_t pid;
-    uint32_t flags; /* LARGE_RESULT, SEGMENTS, PUBLISHED */
-    _Alignas(16) char result[DSM__JOB_RESULT];
-    _Alignas(DSM__LINE) char arg_copy[DSM__JOB_ARG];
+    uint32_t flags; /* LARGE_RESULT, PUBLISHED, LARGE_PUBLISHED */
+    uint32_t index; /* of this slot */
+};
+
+_Static_assert(sizeof(struct dsm__job) == 2 * DSM__LINE,
+               "each side of a job writes to its own line");
+
+/* What not every job needs; apart, so that the words of many short jobs lie
+ * close together. */
+struct dsm__body {
+    _Alignas(DSM__LINE) char result[DSM__JOB_RESULT];
+    char arg_copy[DSM__JOB_ARG];
     _Alignas(DSM__LINE) _Atomic uint32_t exchange; /* see provisional.h */
     uint64_t provisional_size[3];
     _Alignas(DSM__LINE) char provisional[3][DSM__JOB_PROVISIONAL];
     char text[DSM__FUNCTION_TEXT]; /* the function's name */
     char name[DSM_NAME_MAX + 1];
-    char message[256]; /* why it failed */
+    char message[256];               /* why it failed */
+    uint32_t arg_crate, spare_crate; /* their numbers; by the program */
+    uint32_t result_crate; /* by the worker; it may be the spare one */
 };
 
 struct dsm__board {
@@ -97,9 +111,10 @@ struct dsm__board {
     _Atomic uint32_t armed;   /* ring its bell, once */
     _Atomic uint32_t waits;   /* it waits and takes no provisional results */
     struct dsm__event taken;  /* for workers that wait until it took one */
-    _Atomic uint32_t gone;  /* it ended; what runs of its jobs is to end too */
-    _Atomic uint32_t slots; /* that have memory */
-    _Atomic uint32_t ready; /* the rings have */
+    _Atomic uint32_t gone;   /* it ended; what runs of its jobs is to end too */
+    _Atomic uint32_t crates; /* so many numbers were given to crates */
+    _Atomic uint32_t slots;  /* that have memory */
+    _Atomic uint32_t ready;  /* the rings have */
 };
 
 _Static_assert(sizeof(struct dsm__board) <= 4096, "a board fits into a page");
@@ -148,7 +163,18 @@ static inline struct dsm__job *
 dsm__job(const struct dsm__control *control, unsigned program, uint32_t index)
 {
     return dsm__pool_at(control, program,
-                        control->pool.slots + index * sizeof(struct dsm__job));
+                        control->pool.jobs + index * sizeof(struct dsm__job));
+}
+
+static inline struct dsm__body *
+dsm__body(const struct dsm__control *control, const struct dsm__job *job)
+{
+    const char *part =
+        (const char *)job - job->index * sizeof *job - control->pool.jobs;
+
+    return (struct dsm__body *)(uintptr_t)(part + control->pool.bodies +
+                                           job->index *
+                                               sizeof(struct dsm__body));
 }
 
 static inline _Atomic uint64_t *

@@ -30,27 +30,27 @@ dsm__exchange_word(struct dsm__exchange e)
 }
 
 static inline bool
-dsm__provisional_fresh(const struct dsm__job *job)
+dsm__provisional_fresh(const struct dsm__body *body)
 {
-    return (atomic_load_explicit(&job->exchange, memory_order_seq_cst) &
+    return (atomic_load_explicit(&body->exchange, memory_order_seq_cst) &
             DSM__FRESH) != 0;
 }
 
 /* The worker's place. */
 static inline unsigned
-dsm__provisional_back(const struct dsm__job *job)
+dsm__provisional_back(const struct dsm__body *body)
 {
     return dsm__exchange_of(
-               atomic_load_explicit(&job->exchange, memory_order_relaxed))
+               atomic_load_explicit(&body->exchange, memory_order_relaxed))
         .back;
 }
 
 /* The worker has filled it.  Whether nothing lay in the middle: then the
  * program is to be told. */
 static inline bool
-dsm__provisional_give(struct dsm__job *job)
+dsm__provisional_give(struct dsm__body *body)
 {
-    uint32_t old = atomic_load_explicit(&job->exchange, memory_order_relaxed);
+    uint32_t old = atomic_load_explicit(&body->exchange, memory_order_relaxed);
     struct dsm__exchange e;
 
     do {
@@ -58,7 +58,7 @@ dsm__provisional_give(struct dsm__job *job)
 
         e = (struct dsm__exchange){now.front, now.back, now.middle};
     } while (!atomic_compare_exchange_weak_explicit(
-        &job->exchange, &old, dsm__exchange_word(e) | DSM__FRESH,
+        &body->exchange, &old, dsm__exchange_word(e) | DSM__FRESH,
         memory_order_seq_cst, memory_order_relaxed));
     return !(old & DSM__FRESH);
 }
@@ -66,9 +66,9 @@ dsm__provisional_give(struct dsm__job *job)
 /* The program's place, into which it takes the newest one; -1: there is none.
  */
 static inline int
-dsm__provisional_take(struct dsm__job *job)
+dsm__provisional_take(struct dsm__body *body)
 {
-    uint32_t old = atomic_load_explicit(&job->exchange, memory_order_relaxed);
+    uint32_t old = atomic_load_explicit(&body->exchange, memory_order_relaxed);
     struct dsm__exchange e;
 
     do {
@@ -78,7 +78,7 @@ dsm__provisional_take(struct dsm__job *job)
             return -1;
         e = (struct dsm__exchange){now.middle, now.front, now.back};
     } while (!atomic_compare_exchange_weak_explicit(
-        &job->exchange, &old, dsm__exchange_word(e), memory_order_seq_cst,
+        &body->exchange, &old, dsm__exchange_word(e), memory_order_seq_cst,
         memory_order_relaxed));
     return (int)e.front;
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/point.h"
 #include "pool/bell.h"
+#include "pool/crate.h"
 #include "pool/ended.h"
 #include "pool/parcel.h"
 #include "pool/take.h"
@@ -40,23 +41,25 @@ tell_end(struct dsm__control *control, unsigned program, uint32_t index,
 
 /* What a job of no name is called. */
 static void
-describe(char *text, size_t size, const struct dsm__job *job)
+describe(char *text, size_t size, const struct dsm__job *job,
+         const struct dsm__body *body)
 {
-    if (job->name[0])
-        snprintf(text, size, "job '%.*s'", (int)sizeof job->name, job->name);
+    if (job->given & DSM__JOB_NAMED)
+        snprintf(text, size, "job '%.*s'", DSM_NAME_MAX, body->name);
     else
         snprintf(text, size, "a job");
 }
 
 static void
-fail(struct dsm__job *job, unsigned worker, uint64_t word,
-     const struct dsm__death *death)
+fail(struct dsm__control *control, struct dsm__job *job, unsigned worker,
+     uint64_t word, const struct dsm__death *death)
 {
+    struct dsm__body *body = dsm__body(control, job);
     bool cancelled = dsm__word_phase(word) == DSM__JOB_DOOMED || job->cancel;
     char which[80];
 
-    describe(which, sizeof which, job);
-    snprintf(job->message, sizeof job->message,
+    describe(which, sizeof which, job, body);
+    snprintf(body->message, sizeof body->message,
              "worker %u (pid %ld) %s in %s%s", worker, (long)death->pid,
              death->manner, which, cancelled ? ", which was cancelled" : "");
     job->code = cancelled ? DSM_ECANCELED : DSM_EWORKER;
@@ -66,6 +69,21 @@ fail(struct dsm__job *job, unsigned worker, uint64_t word,
     job->pid = death->pid;
     job->result_size = 0;
     job->ended = dsm__ticks();
+}
+
+/* A crate that the dead worker had made for a result. */
+static void
+drop_result(struct dsm__control *control, unsigned program,
+            struct dsm__job *job)
+{
+    struct dsm__body *body = dsm__body(control, job);
+
+    if (!(job->flags & DSM__JOB_LARGE_RESULT))
+        return;
+    if (!(job->given & DSM__JOB_SPARE) ||
+        body->result_crate != body->spare_crate)
+        dsm__crate_remove(control, program, body->result_crate);
+    job->flags &= ~(uint32_t)DSM__JOB_LARGE_RESULT;
 }
 
 /* The dead worker ran it. */
@@ -78,18 +96,18 @@ end_try(struct dsm__control *control, unsigned program, uint32_t index,
                  job->tries <= job->retries &&
                  !dsm__board(control, program)->gone;
     uint32_t turn = dsm__word_turn(word);
-    struct dsm__parcel result = {control, program, index, DSM__PARCEL_RESULT};
 
+    drop_result(control, program, job);
     if (again) {
-        dsm__parcels_remove_try(control, program, index);
+        if (job->given & DSM__JOB_CAPTURE)
+            dsm__parcels_remove_try(control, program, index);
         DSM__POINT("job.requeue");
         atomic_store(&job->word,
                      dsm__job_word(dsm__next_turn(turn), 0, DSM__JOB_QUEUED));
         queue_again(control, program, index);
         return false;
     }
-    dsm__parcel_remove(&result);
-    fail(job, worker, word, death);
+    fail(control, job, worker, word, death);
     atomic_store(&job->word, dsm__job_word(turn, worker, DSM__JOB_ENDED));
     DSM__POINT("job.failed");
     tell_end(control, program, index, word);

@@ -64,7 +64,8 @@ struct dsm__pool_layout {
     uint64_t offset;   /* of the first part, in the control segment */
     uint64_t jobs_max; /* of each program */
     uint64_t ring;     /* entries of a ring: a power of two */
-    uint64_t again, ended, rings, slots, size; /* within a part; its size */
+    uint64_t again, ended, rings, jobs, bodies,
+        size; /* within a part; its size */
 };
 
 /* How one worker's part of a region ended; see cluster/outcome.h. */
