@@ -1,0 +1,29 @@
+#!/bin/sh
+# The kill points in src/ are those that HACKING lists, where " .what" belongs
+# to the room before it.
+set -eu
+cd "$srcdir"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+grep -rh DSM__POINT src | grep -oE '"[a-z]+\.[a-z_]+"' | tr -d '"' |
+    LC_ALL=C sort -u >"$work/src"
+
+awk '
+    /^There are:$/ { list = 1; next }
+    list && /^[^ ]/ { list = 0 }
+    list {
+        for (i = 1; i <= NF; i++) {
+            if ($i !~ /^[a-z]*\.[a-z_]+$/)
+                continue
+            if ($i !~ /^\./)
+                room = substr($i, 1, index($i, ".") - 1)
+            print room substr($i, index($i, "."))
+        }
+    }' HACKING | LC_ALL=C sort >"$work/listed"
+
+diff "$work/src" "$work/listed" || {
+    echo "< is in src/ alone, > in HACKING alone"
+    exit 1
+}
