@@ -18,6 +18,7 @@
 #include "cluster/outcome.h"
 #include "cluster/work.h"
 #include "os/identity.h"
+#include "pool/pool.h"
 #include "registry/mutex.h"
 #include "registry/object.h"
 #include "sync/gate.h"
@@ -35,6 +36,12 @@
 
 #define WORKERS 4
 #define SIZE ((size_t)8 << 20)
+
+/* Of the pool, behind that, and of the jobs in it; for a test that has some. */
+#ifndef POOL
+#define POOL ((size_t)0)
+#define JOBS_MAX 0
+#endif
 
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
@@ -173,17 +180,18 @@ make_control(unsigned workers)
 
     member->fd = memfd_create("dsm-threaded", MFD_CLOEXEC);
     ck_assert_int_ge(member->fd, 0);
-    ck_assert_int_eq(ftruncate(member->fd, SIZE), 0);
+    ck_assert_int_eq(ftruncate(member->fd, SIZE + POOL), 0);
     ck_assert_int_eq(posix_fallocate(member->fd, 0, (off_t)first), 0);
-    control =
-        mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, member->fd, 0);
+    control = mmap(NULL, SIZE + POOL, PROT_READ | PROT_WRITE, MAP_SHARED,
+                   member->fd, 0);
     ck_assert_ptr_ne(control, MAP_FAILED);
     member->space.base = (char *)control;
-    member->space.size = SIZE;
+    member->space.size = SIZE + POOL;
     member->control = control;
     member->seen = &control->controller_seen;
     dsm__control_layout(control, workers, SIZE);
-    control->space_size = SIZE;
+    control->space_size = SIZE + POOL;
+    dsm__pool_layout(&control->pool, JOBS_MAX, POOL);
     control->ticks_then = dsm__ticks();
     control->ns_then = dsm__now() - 1;
     strcpy(control->name, "threaded");
@@ -199,7 +207,7 @@ static inline void
 drop_control(void)
 {
     pthread_mutex_unlock(&control->alive);
-    munmap(control, SIZE);
+    munmap(control, SIZE + POOL);
     close(cluster.member.fd);
 }
 
