@@ -177,8 +177,8 @@ START_TEST(tries_leave_no_parcels)
     ck_assert_uint_eq(*(const uint64_t *)result, right_result(1003));
     dsm_job_release(job);
     ck_assert_int_eq(parcels(cluster), 0);
-    job = submit_large(cluster, deed, 0);
     tries()->count[3] = 0;
+    job = submit_large(cluster, deed, 0);
     ck_dsm_error(dsm_job_result(job, &result, &size, wait_ms()), DSM_EWORKER,
                  "SIGKILL");
     dsm_job_release(job);

@@ -317,11 +317,11 @@ END_TEST
 static int
 stay_for_ever(dsm_cluster *cluster, const struct client *client)
 {
-    struct order orders[8];
+    struct order orders[100];
 
     if (submit_work(cluster, client, 5000, 20000) < 0)
         return 1;
-    for (int k = 0; k < 8; k++)
+    for (int k = 0; k < 100; k++)
         orders[k] = order_of(client->number, k);
     for (int k = 0; k < 20; k++)
         if (dsm_job_submit(NULL, cluster, find("stay"), orders, sizeof orders,

@@ -2,7 +2,7 @@
  * jobs read and write is plain, so that every order which the pool owes is
  * looked for: from submit to the function, from its end to the program, and
  * from a try that died to the next. */
-#define POOL ((size_t)32 << 20)
+#define POOL ((size_t)64 << 20)
 #define JOBS_MAX 256
 #include "threaded.h"
 
@@ -42,15 +42,15 @@ has_jobs(const void *context)
 
 /* As a worker process does. */
 static void
-wait_for_jobs(const dsm_worker *self)
+wait_for_jobs(dsm_worker *self)
 {
     bool found;
 
     if (has_jobs(self))
         return;
-    dsm__looking(control, self->id, true);
+    dsm__look(&self->taker, true);
     found = dsm__spin_until(control, has_jobs, self, control->spins);
-    dsm__looking(control, self->id, false);
+    dsm__look(&self->taker, false);
     if (!found)
         (void)dsm__sleep_until(control, &control->work.event, has_jobs, self,
                                DSM__NO_DEADLINE);

@@ -5,6 +5,8 @@
 
 #include "workers.h"
 
+#include "job/ledger.h"
+
 #include <dirent.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -197,7 +199,8 @@ is_replaced(const void *context)
            info.state != DSM_WORKER_STARTING;
 }
 
-/* Files in /dev/shm that jobs of the cluster have. */
+/* Files in /dev/shm that jobs of the cluster have; not crates that this program
+ * keeps for others. */
 static inline int
 parcels(const dsm_cluster *cluster)
 {
@@ -212,6 +215,8 @@ parcels(const dsm_cluster *cluster)
     while ((file = readdir(files)))
         n += strncmp(file->d_name, prefix, strlen(prefix)) == 0;
     closedir(files);
+    if (cluster->ledger)
+        n -= (int)((struct dsm__ledger *)cluster->ledger)->crates.count;
     return n;
 }
 
