@@ -17,6 +17,7 @@ TESTS = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.environ.get("top_builddir", os.path.dirname(TESTS))
 FIXTURE = os.path.join(BUILD, "tests", "fixture_trace")
 ASOR = os.path.join(BUILD, "examples", "asor")
+HISTOGRAM = os.path.join(BUILD, "examples", "histogram")
 WORKERS = 3
 
 Span = collections.namedtuple("Span", "begin end cat name args")
@@ -391,6 +392,19 @@ class Traces(unittest.TestCase):
         # With one worker first, then with two.
         self.assertEqual(sorted(spans(self.path)), [0])
         self.assertEqual(sorted(spans(self.path + ".2")), [0, 1])
+
+    def test_jobs(self):
+        """Jobs of an example, each in the row of the worker that ran it."""
+        done = subprocess.run([HISTOGRAM, "-p", "2", "-j", "200", "-n",
+                               "20000"], stdout=subprocess.DEVNULL,
+                              env=dict(os.environ, DSM_TRACE=self.path))
+        self.assertEqual(done.returncode, 0)
+        rows = spans(self.path)
+        self.check_nesting(rows)
+        self.assertEqual(sorted(rows), [0, 1])
+        jobs = [span for row in rows.values() for span in row
+                if span.cat == "job"]
+        self.assertEqual(len(jobs), 200)
 
 
 if __name__ == "__main__":
