@@ -92,6 +92,10 @@ dsm__scratch(const struct dsm__control *control, unsigned worker, unsigned half)
 int dsm__argument_check(const dsm_cluster *cluster, const void *arg,
                         size_t size);
 
+/* Why no work can be done: the cluster is broken, or its supervisor dead.  0 or
+ * that error, with its sentence. */
+int dsm__cluster_check(const struct dsm__control *control);
+
 /* dsm_cluster_run, and after a region that went well `after`, before another
  * can begin. */
 int dsm__cluster_run(dsm_cluster *cluster, dsm_fn fn, const void *arg,

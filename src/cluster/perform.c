@@ -11,7 +11,6 @@
 #include "cluster/work.h"
 #include "code/function.h"
 #include "pool/ended.h"
-#include "pool/parcel.h"
 #include "registry/object.h"
 #include "sync/lock.h"
 #include "trace/trace.h"
@@ -70,13 +69,6 @@ is_to_tell(const dsm_worker *self, uint64_t now)
 
 /* ---- What a job prints, kept apart. */
 
-static struct dsm__parcel
-parcel_of(const dsm_worker *self, int kind)
-{
-    return (struct dsm__parcel){self->control, self->taker.program,
-                                dsm__entry_index(self->job_entry), kind};
-}
-
 static void
 release_output(dsm_worker *self)
 {
@@ -95,7 +87,7 @@ capture_output(dsm_worker *self)
 {
     dsm__output_flush();
     for (int k = 0; k < 2; k++) {
-        struct dsm__parcel parcel = parcel_of(self, DSM__PARCEL_OUT + k);
+        struct dsm__parcel parcel = dsm__own_parcel(self, DSM__PARCEL_OUT + k);
         int fd = dsm__parcel_open(&parcel);
 
         if (fd < 0) {

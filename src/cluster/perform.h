@@ -3,6 +3,7 @@
 #define DSM_CLUSTER_PERFORM_H
 
 #include "cluster/cluster.h"
+#include "pool/parcel.h"
 
 /* Runs jobs until there are none, or something else is to be done. */
 void dsm__perform(dsm_worker *self);
@@ -13,6 +14,14 @@ void dsm__job_fail(dsm_worker *self, int code, int value, const char *message);
 
 /* Whether the job that runs now is to end. */
 bool dsm__job_cancelled(const dsm_worker *self);
+
+/* A parcel of the job that runs now. */
+static inline struct dsm__parcel
+dsm__own_parcel(const dsm_worker *self, int kind)
+{
+    return (struct dsm__parcel){self->control, self->taker.program,
+                                dsm__entry_index(self->job_entry), kind};
+}
 
 /* -EPERM, with a sentence, for what cannot be called in a job: what waits for
  * other workers, as jobs are not scheduled together. */

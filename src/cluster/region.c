@@ -82,6 +82,17 @@ dsm__cluster_worker_here(dsm_cluster *cluster)
     return self->cluster && dsm__worker_here(self->control) ? self : NULL;
 }
 
+int
+dsm__cluster_check(const struct dsm__control *control)
+{
+    if (atomic_load_explicit(&control->broken, memory_order_relaxed))
+        return dsm__fail(control->broken, "%s", control->broken_message);
+    if (dsm__supervisor_dead(control))
+        return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
+                         control->name);
+    return 0;
+}
+
 static int
 check_usable(const dsm_cluster *cluster, const char *call)
 {
@@ -94,12 +105,7 @@ check_usable(const dsm_cluster *cluster, const char *call)
                          "%s: only the program that created cluster '%s' runs "
                          "regions, and not from within one",
                          call, control->name);
-    if (atomic_load_explicit(&control->broken, memory_order_relaxed))
-        return dsm__fail(control->broken, "%s", control->broken_message);
-    if (dsm__supervisor_dead(control))
-        return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
-                         control->name);
-    return 0;
+    return dsm__cluster_check(control);
 }
 
 /* With the lock `regions` held. */

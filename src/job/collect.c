@@ -228,7 +228,7 @@ wait_unlocked(struct dsm__ledger *ledger, struct moment *moment, bool patient,
     struct dsm__board *board = ledger->board;
     /* Whoever fills a gap does not move the tail. */
     uint64_t wake_at = moment->gap ? 0 : moment->tail;
-    int error = dsm__ledger_check(ledger);
+    int error = dsm__cluster_check(ledger->control);
 
     if (error)
         return error;
@@ -244,7 +244,7 @@ wait_unlocked(struct dsm__ledger *ledger, struct moment *moment, bool patient,
     if (--ledger->waiting == 0)
         atomic_store_explicit(&board->wake_at, UINT64_MAX,
                               memory_order_relaxed);
-    return error == DSM_ESTALE ? dsm__ledger_check(ledger) : error;
+    return error == DSM_ESTALE ? dsm__cluster_check(ledger->control) : error;
 }
 
 int
@@ -316,7 +316,7 @@ await_end(struct dsm_job *job, int timeout_ms)
     int error = 0;
 
     if (timeout_ms == 0) {
-        error = dsm__ledger_check(ledger);
+        error = dsm__cluster_check(ledger->control);
         return dsm__job_ended(job) ? 0 : error ? error : -ETIMEDOUT;
     }
     pthread_mutex_lock(&ledger->lock);

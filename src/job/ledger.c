@@ -209,19 +209,6 @@ dsm__ledger_open(struct dsm__ledger **ledger, dsm_cluster *cluster,
     return error;
 }
 
-int
-dsm__ledger_check(const struct dsm__ledger *ledger)
-{
-    struct dsm__control *control = ledger->control;
-
-    if (atomic_load_explicit(&control->broken, memory_order_relaxed))
-        return dsm__fail(control->broken, "%s", control->broken_message);
-    if (dsm__supervisor_dead(control))
-        return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
-                         control->name);
-    return 0;
-}
-
 /* ---- Slots. */
 
 /* Nothing can make room if this thread is alone and nothing will be released by

@@ -84,10 +84,6 @@ int dsm__ledger_open(struct dsm__ledger **ledger, dsm_cluster *cluster,
 /* The same check for what is done with a job's handle: 0 or -EPERM. */
 int dsm__job_check(const struct dsm_job *job, const char *call);
 
-/* Why jobs cannot be waited for: the cluster is broken, or its supervisor dead.
- * 0 or that error. */
-int dsm__ledger_check(const struct dsm__ledger *ledger);
-
 /* All below with the lock held. */
 
 /* Takes n slots off the stack, chained by `next`.  Waits for room, by the

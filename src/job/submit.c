@@ -385,7 +385,7 @@ submit(struct order *order, dsm_job **jobs, dsm_cluster *cluster,
     if (!error)
         error = check_arguments(order);
     if (!error)
-        error = dsm__ledger_check(order->ledger);
+        error = dsm__cluster_check(order->ledger->control);
     if (!error)
         error = find_function(order);
     if (error || order->n == 0)

@@ -5,7 +5,6 @@
 #include "cluster/cluster.h"
 #include "cluster/perform.h"
 #include "pool/ended.h"
-#include "pool/parcel.h"
 #include "pool/provisional.h"
 #include "sync/wait.h"
 
@@ -13,13 +12,6 @@
 
 #include <errno.h>
 #include <string.h>
-
-static struct dsm__parcel
-parcel_of(const dsm_worker *self, int kind)
-{
-    return (struct dsm__parcel){self->control, self->taker.program,
-                                dsm__entry_index(self->job_entry), kind};
-}
 
 static int
 check(const dsm_worker *self, const char *call, const void *data, size_t size)
@@ -160,7 +152,7 @@ fill_back(const dsm_worker *self, const void *data, size_t size)
     struct dsm__body *body = dsm__body(self->control, self->job);
     unsigned back = dsm__provisional_back(body);
     struct dsm__parcel parcel =
-        parcel_of(self, DSM__PARCEL_PROVISIONAL + (int)back);
+        dsm__own_parcel(self, DSM__PARCEL_PROVISIONAL + (int)back);
 
     self->job->flags |= DSM__JOB_PUBLISHED;
     body->provisional_size[back] = size;
