@@ -246,6 +246,10 @@ dsm__workers_kill(struct dsm__watch *watch, uint32_t region)
         if (!watch->pids[id] ||
             (region && dsm__part_ended(control, id, region)))
             continue;
+        /* Its replacement will leave the region at once; if it were killed
+         * while it starts, the cluster would seem unable to start workers. */
+        if (region && slot->killed == region)
+            continue;
         if (region && slot->in_job && slot->began != region) {
             later = true;
             continue;
