@@ -15,11 +15,16 @@ dsm__errands_cancel(struct dsm__watch *watch, unsigned program, uint64_t entry,
                     int grace_ms)
 {
     int worker = dsm__job_runner(watch->control, program, entry);
+    struct dsm__doom doom = {dsm__deadline(grace_ms), program, entry};
+    struct dsm__doom *old;
 
     if (worker < 0 || (unsigned)worker >= watch->control->workers)
         return;
-    watch->dooms[worker] =
-        (struct dsm__doom){dsm__deadline(grace_ms), program, entry};
+    old = &watch->dooms[worker];
+    /* Of two graces the one that is over first counts. */
+    if (!old->deadline || old->deadline > doom.deadline ||
+        old->program != program || old->entry != entry)
+        *old = doom;
 }
 
 static void
