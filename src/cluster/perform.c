@@ -69,16 +69,24 @@ is_to_tell(const dsm_worker *self, uint64_t now)
 
 /* ---- What a job prints, kept apart. */
 
+/* In self->saved_output: nothing was saved; there was nothing open. */
+enum { NOT_SAVED = -1, WAS_CLOSED = -2 };
+
 static void
 release_output(dsm_worker *self)
 {
     dsm__output_flush();
-    for (int k = 0; k < 2; k++)
-        if (self->saved_output[k] >= 0) {
-            dup2(self->saved_output[k], STDOUT_FILENO + k);
-            close(self->saved_output[k]);
-            self->saved_output[k] = -1;
+    for (int k = 0; k < 2; k++) {
+        int saved = self->saved_output[k];
+
+        if (saved >= 0) {
+            dup2(saved, STDOUT_FILENO + k);
+            close(saved);
+        } else if (saved == WAS_CLOSED) {
+            close(STDOUT_FILENO + k);
         }
+        self->saved_output[k] = NOT_SAVED;
+    }
 }
 
 /* 0 or what dsm__parcel_open said. */
@@ -96,6 +104,8 @@ capture_output(dsm_worker *self)
         }
         self->saved_output[k] =
             fcntl(STDOUT_FILENO + k, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (self->saved_output[k] < 0)
+            self->saved_output[k] = WAS_CLOSED;
         dup2(fd, STDOUT_FILENO + k);
         close(fd);
     }
