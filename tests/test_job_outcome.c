@@ -182,7 +182,9 @@ START_TEST(a_running_job_is_asked_and_then_killed)
     worker = job_info(job).worker;
     ck_dsm(dsm_job_cancel(job, DSM_FOREVER));
     ck_assert_int_eq(dsm_job_result(job, NULL, NULL, 50), DSM_EPENDING);
-    ck_dsm(dsm_job_cancel(job, 20));
+    /* What is asked first is not taken back. */
+    ck_dsm(dsm_job_cancel(job, 100));
+    ck_dsm(dsm_job_cancel(job, 1000000));
     ck_dsm_error(dsm_job_result(job, NULL, NULL, DSM_FOREVER), DSM_ECANCELED,
                  "died of SIGKILL");
     ck_assert_int_eq(job_info(job).signal, 9);
@@ -354,6 +356,14 @@ print(dsm_worker *self, const void *arg, size_t arg_size)
     return 0;
 }
 
+static int
+print_line(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    (void)self, (void)arg_size;
+    printf("line %d\n", *(const int *)arg);
+    return 0;
+}
+
 START_TEST(output_is_captured)
 {
     enum { N = 6 };
@@ -441,6 +451,30 @@ START_TEST(output_goes_back)
 }
 END_TEST
 
+/* What a worker printed nowhere does not go into the next best file. */
+START_TEST(output_of_a_program_without_stdout)
+{
+    dsm_job_options options = DSM_JOB_OPTIONS_INIT;
+    int saved = dup(STDOUT_FILENO), numbers[2] = {1, 2};
+    dsm_cluster *cluster;
+    dsm_job *job;
+
+    fflush(stdout);
+    close(STDOUT_FILENO);
+    cluster = test_cluster(1);
+    ck_assert_int_ge(dup2(saved, STDOUT_FILENO), 0);
+    close(saved);
+    options.capture_output = true;
+    ck_dsm(dsm_job_submit(&job, cluster, print_line, &numbers[0],
+                          sizeof *numbers, &options));
+    ck_dsm(dsm_job_result(job, NULL, NULL, DSM_FOREVER));
+    ck_finished(submit_number(cluster, print_line, 2));
+    ck_assert_str_eq(job_info(job).out, "line 1\n");
+    ck_finished(job);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -458,5 +492,6 @@ main(void)
     tcase_add_test(told, workers_count_their_jobs);
     tcase_add_test(told, output_is_captured);
     tcase_add_test(told, output_goes_back);
+    tcase_add_test(told, output_of_a_program_without_stdout);
     return test_main(suite);
 }

@@ -358,6 +358,80 @@ START_TEST(the_descriptor_tells_of_provisional_results)
 }
 END_TEST
 
+/* ---- Entries that are lost, and tries. */
+
+/* Publishes its number so many times, each when the last was taken. */
+static int
+publish_number(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    (void)arg_size;
+    for (int n = 1; n <= *(const int *)arg; n++)
+        if (dsm_worker_publish(self, &n, sizeof n, DSM_FOREVER) < 0)
+            return 1;
+    return 0;
+}
+
+/* The program takes some as they come, and does not hear of them; then there is
+ * no place to tell it of another's. */
+START_TEST(what_cannot_be_told_is_found)
+{
+    dsm_cluster *cluster = small_cluster(2, 4);
+    int last = 0, n = 1000, times = 0;
+    dsm_job *first, *second;
+    const void *data;
+    size_t size;
+
+    first = submit_with(cluster, publish_number, n, count_only, &times);
+    while (last < n)
+        if (dsm_job_provisional(first, &data, &size) == 0)
+            last = *(const int *)data;
+    ck_assert_int_eq(times, 0);
+    last = 0;
+    second = submit_with(cluster, publish_number, 3, keep_newest, &last);
+    while (dsm_cluster_poll(cluster, DSM_FOREVER) > 0)
+        ;
+    ck_assert_int_eq(last, 3);
+    ck_finished(first);
+    ck_finished(second);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
+/* Publishes a large one, and dies in its first try. */
+static int
+publish_and_die(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    unsigned char *data = malloc(PUBLISHED_MOST);
+    int first = atomic_fetch_add(&held()->count, 1) == 0, error;
+
+    make_result(data, 3);
+    error = first ? dsm_worker_publish(self, data, PUBLISHED_MOST, 0) : 0;
+    free(data);
+    if (first)
+        abort();
+    return error ? error : hold(self, arg, arg_size);
+}
+
+START_TEST(a_provisional_result_of_a_try_that_died)
+{
+    dsm_cluster *cluster = test_cluster(1);
+    dsm_job_options options = DSM_JOB_OPTIONS_INIT;
+    const void *data;
+    size_t size;
+    dsm_job *job;
+
+    options.retries = 1;
+    ck_dsm(dsm_job_submit(&job, cluster, publish_and_die, NULL, 0, &options));
+    test_await(inside_reached, &(int){1});
+    ck_dsm(dsm_job_provisional(job, &data, &size));
+    ck_assert_int_eq(number_of(data, size), 3);
+    ck_dsm_error(dsm_job_provisional(job, &data, &size), DSM_EPENDING, "");
+    let_go(1);
+    ck_finished(job);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -370,6 +444,8 @@ main(void)
                         1, 3);
     tcase_add_test(taken, a_flood_of_provisional_results);
     tcase_add_test(taken, a_provisional_result_that_nobody_wants);
+    tcase_add_test(taken, what_cannot_be_told_is_found);
+    tcase_add_test(taken, a_provisional_result_of_a_try_that_died);
     tcase_add_test(taken, the_descriptor_tells_of_provisional_results);
     tcase_add_loop_test(waits, publish_waits_until_the_last_was_taken, 0, 2);
     tcase_add_loop_test(waits, publish_does_not_wait_for_who_waits, 0, 6);

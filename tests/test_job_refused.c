@@ -4,6 +4,7 @@
 #include "workers.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -143,6 +144,63 @@ START_TEST(workers_have_no_jobs)
 }
 END_TEST
 
+static int
+return_large(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    size_t size = 3 << 20;
+    char *data = calloc(1, size);
+    int error;
+
+    (void)arg, (void)arg_size;
+    error = dsm_worker_return(self, data, size);
+    if (error == -ENOSPC)
+        error = dsm_worker_publish(self, data, size, 0);
+    free(data);
+    /* What was returned before does not count either. */
+    return error == -ENOSPC ? 0 : 1;
+}
+
+/* Arguments and results that there is no memory for. */
+START_TEST(a_full_directory)
+{
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
+    char *large = calloc(3, 1 << 20);
+    dsm_cluster *cluster;
+    const void *result;
+    dsm_job *job, *jobs[3];
+    size_t size;
+
+    options.directory = test_tmpfs(2);
+    options.name = test_name();
+    if (!options.directory) {
+        free(large);
+        return;
+    }
+    ck_dsm(dsm_cluster_create(&cluster, 1, &options));
+    for (int round = 0; round < 3; round++) {
+        ck_dsm_error(
+            dsm_job_submit(&job, cluster, record, large, 3 << 20, NULL),
+            -ENOSPC, "");
+        ck_assert_ptr_null(job);
+        ck_dsm_error(
+            dsm_job_map(jobs, cluster, record, large, 1 << 20, 3, NULL),
+            -ENOSPC, "");
+        for (int k = 0; k < 3; k++)
+            ck_assert_ptr_null(jobs[k]);
+        ck_assert_int_eq(dsm_job_next(&job, cluster, 0), -ECHILD);
+        ck_assert_int_eq(held()->count, round);
+        job = submit(cluster, return_large, NULL, 0);
+        ck_dsm(dsm_job_result(job, &result, &size, DSM_FOREVER));
+        ck_assert(!result && size == 0);
+        dsm_job_release(job);
+        ck_finished(submit(cluster, record, large, 1 << 20));
+    }
+    dsm_cluster_destroy(cluster);
+    test_tmpfs_end(options.directory);
+    free(large);
+}
+END_TEST
+
 static dsm_cluster *
 working_controller(unsigned workers)
 {
@@ -186,5 +244,6 @@ main(void)
     tcase_add_test(tests, jobs_do_not_wait_for_others);
     tcase_add_test(tests, workers_have_no_jobs);
     tcase_add_test(tests, a_controller_that_works);
+    tcase_add_test(tests, a_full_directory);
     return test_main(suite);
 }

@@ -3,6 +3,7 @@
 #include "workers.h"
 
 #include <errno.h>
+#include <signal.h>
 
 static int
 record_in_region(dsm_worker *self, const void *arg, size_t arg_size)
@@ -38,29 +39,86 @@ START_TEST(regions_wait_for_running_jobs)
 }
 END_TEST
 
-/* A job that has not ended is not killed for a region that it knows nothing
- * of. */
-START_TEST(a_region_that_waits_is_cancelled)
+/* A setup: workers do not start while the test does not want them to. */
+static int
+start_if_wanted(dsm_worker *self, const void *arg, size_t arg_size)
 {
-    dsm_cluster *cluster = test_cluster(2);
-    dsm_job *job = submit(cluster, hold, NULL, 0);
-    unsigned worker;
-    pid_t pid;
+    (void)self, (void)arg, (void)arg_size;
+    while (held()->value[0])
+        wait_a_moment();
+    return 0;
+}
 
+static int
+die(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    (void)self, (void)arg, (void)arg_size;
+    raise(SIGKILL);
+    return 0;
+}
+
+/* Two workers, one of which a job holds up. */
+static dsm_cluster *
+half_held_cluster(dsm_job **job)
+{
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
+    dsm_cluster *cluster;
+
+    options.name = test_name();
+    options.setup = start_if_wanted;
+    ck_dsm(dsm_cluster_create(&cluster, 2, &options));
+    *job = submit(cluster, hold, NULL, 0);
     test_await(inside_reached, &(int){1});
-    worker = job_info(job).worker;
-    pid = test_pid(cluster, worker);
-    ck_dsm(dsm_cluster_start(cluster, record_in_region, NULL, 0));
+    return cluster;
+}
+
+/* The job is not killed for a region that it knows nothing of, and its worker
+ * has no part in it any more.  Returns the region's result. */
+static int
+cancel_region(dsm_cluster *cluster, dsm_job *job)
+{
+    unsigned worker = job_info(job).worker;
+    pid_t pid = test_pid(cluster, worker);
+    int result, inside = held()->inside;
+
     ck_dsm(dsm_cluster_cancel(cluster, 0));
-    ck_assert_int_eq(dsm_cluster_wait(cluster, 50), -ETIMEDOUT);
+    ck_dsm_error(dsm_cluster_wait(cluster, 300), -ETIMEDOUT, "");
     ck_assert_int_eq(dsm_job_result(job, NULL, NULL, 0), DSM_EPENDING);
+    held()->value[0] = 0;
     let_go(1);
-    (void)!dsm_cluster_wait(cluster, DSM_FOREVER);
+    result = dsm_cluster_wait(cluster, DSM_FOREVER);
     ck_finished(job);
     ck_assert_int_eq(test_pid(cluster, worker), pid);
-    /* The worker that the job held up had no part in it any more. */
-    ck_assert_int_le(held()->count, 1);
+    ck_assert_int_eq(held()->inside, inside);
     test_whole(cluster);
+    return result;
+}
+
+START_TEST(a_region_that_waits_is_cancelled)
+{
+    dsm_job *job;
+    dsm_cluster *cluster = half_held_cluster(&job);
+
+    ck_dsm(dsm_cluster_start(cluster, hang, NULL, 0));
+    test_await(inside_reached, &(int){2});
+    ck_assert_int_eq(cancel_region(cluster, job), DSM_ECANCELED);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
+/* Who is killed as it starts is not killed again and again. */
+START_TEST(a_region_is_cancelled_that_a_worker_has_not_begun)
+{
+    dsm_job *job, *other;
+    dsm_cluster *cluster = half_held_cluster(&job);
+
+    held()->value[0] = 1;
+    other = submit(cluster, die, NULL, 0);
+    ck_assert_int_eq(dsm_job_result(other, NULL, NULL, DSM_FOREVER),
+                     DSM_EWORKER);
+    dsm_job_release(other);
+    ck_dsm(dsm_cluster_start(cluster, hang, NULL, 0));
+    ck_assert_int_eq(cancel_region(cluster, job), 0);
     dsm_cluster_destroy(cluster);
 }
 END_TEST
@@ -95,6 +153,7 @@ main(void)
 
     tcase_add_test(tests, regions_wait_for_running_jobs);
     tcase_add_test(tests, a_region_that_waits_is_cancelled);
+    tcase_add_test(tests, a_region_is_cancelled_that_a_worker_has_not_begun);
     tcase_add_loop_test(tests, regions_and_jobs_in_turn, 1, 5);
     return test_main(suite);
 }
