@@ -79,15 +79,22 @@ static struct dsm__event deaths; /* counts dead threads */
 static _Atomic bool dead[WORKERS];
 static _Thread_local jmp_buf death;
 
+static inline bool
+region_begins(const void *context)
+{
+    const dsm_worker *self = context;
+
+    return dsm__region_now(control) != self->slot->began;
+}
+
+/* As worker processes do, whom jobs may wake, too. */
 static inline void
 wait_for_region(const dsm_worker *self)
 {
-    _Atomic uint32_t *epoch = &control->region.epoch;
-    uint32_t began = self->slot->began;
-
-    while (atomic_load_explicit(epoch, memory_order_acquire) == began)
-        (void)dsm__wait(control, epoch, began, &control->work.event.sleeping,
-                        DSM__NO_DEADLINE);
+    while (!region_begins(self))
+        if (!dsm__spin_until(control, region_begins, self, control->spins))
+            (void)dsm__sleep_until(control, &control->work.event, region_begins,
+                                   self, DSM__NO_DEADLINE);
 }
 
 /* This thread's function ends here, and its part does not. */
@@ -232,11 +239,9 @@ spawn(void)
 static inline void
 end_spawn(void)
 {
-    _Atomic uint32_t *epoch = &control->region.epoch;
-
     atomic_store(&control->stopping, 1);
-    atomic_fetch_add(epoch, 1);
-    dsm__wake_all(epoch, &control->work.event.sleeping);
+    atomic_fetch_add(&control->region.epoch, 1);
+    dsm__event_reset(&control->work.event);
     atomic_fetch_add(&deaths.word, 1);
     dsm__wake_all(&deaths.word, &deaths.sleeping);
     pthread_join(supervisor, NULL);
