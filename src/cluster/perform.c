@@ -215,9 +215,12 @@ prepare(dsm_worker *self, uint64_t begin)
 {
     struct dsm__job *job = self->job;
 
-    job->started = begin;
-    job->pid = self->slot->pid;
-    job->tries++;
+    atomic_store_explicit(&job->started, begin, memory_order_relaxed);
+    atomic_store_explicit(&job->pid, self->slot->pid, memory_order_relaxed);
+    atomic_store_explicit(
+        &job->tries,
+        atomic_load_explicit(&job->tries, memory_order_relaxed) + 1,
+        memory_order_relaxed);
     job->result_size = 0;
     job->flags &= DSM__JOB_PUBLISHED | DSM__JOB_LARGE_PUBLISHED;
     if (job->given & DSM__JOB_NAMED)

@@ -219,8 +219,9 @@ fill_slot(const struct order *order, struct dsm_job *job)
     slot->given = order->given | (job->spare ? DSM__JOB_SPARE : 0);
     slot->submitted = order->ticks;
     slot->retries = order->options.retries;
-    slot->tries = 0;
-    slot->pid = slot->value = slot->signal = slot->exit_code = 0;
+    atomic_store_explicit(&slot->tries, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->pid, 0, memory_order_relaxed);
+    slot->value = slot->signal = slot->exit_code = 0;
     slot->flags = 0;
     atomic_store_explicit(&slot->cancel, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->watched, 0, memory_order_relaxed);

@@ -66,11 +66,13 @@ struct dsm__job {
     /* Written by whoever has it: the worker, or for a dead one the supervisor.
      */
     _Alignas(DSM__LINE) _Atomic uint64_t word;
-    uint64_t started, ended; /* ticks */
+    uint64_t ended; /* ticks */
     uint64_t result_size;
     int32_t code, value, signal, exit_code;
-    uint32_t tries;
-    int32_t pid;
+    /* Atomic, as the program looks at any time. */
+    _Atomic uint64_t started; /* ticks */
+    _Atomic uint32_t tries;
+    _Atomic int32_t pid;
     uint32_t flags; /* LARGE_RESULT, PUBLISHED, LARGE_PUBLISHED */
     uint32_t index; /* of this slot */
 };
