@@ -106,7 +106,9 @@ fill(dsm_job_info *info, struct dsm_job *job)
     uint64_t word = dsm__job_load(slot);
     unsigned worker = dsm__word_worker(word);
 
-    info->code = dsm__job_code(job);
+    /* By the same look at the word: it may end at this moment. */
+    info->code = dsm__word_phase(word) == DSM__JOB_ENDED ? dsm__job_code(job)
+                                                         : DSM_EPENDING;
     info->state = state_of(word, info->code);
     info->tries = slot->tries;
     info->pid = slot->pid;
