@@ -271,9 +271,10 @@ START_TEST(the_dead_are_buried)
 }
 END_TEST
 
-/* While they are queued, or run, or have ended. */
+/* And looked at, while they are queued, or run, or have ended. */
 START_TEST(some_are_cancelled)
 {
+    dsm_job_info info = DSM_JOB_INFO_INIT;
     int finished = 0;
     dsm_job *jobs[JOBS];
 
@@ -282,6 +283,11 @@ START_TEST(some_are_cancelled)
         ask_all(jobs, round, 0);
         for (int k = JOBS - 1; k > 0; k -= 3)
             ck_dsm(dsm_job_cancel(jobs[k], DSM_FOREVER));
+        for (int k = 0; k < JOBS; k++) {
+            ck_dsm(dsm_job_status(jobs[k], &info));
+            ck_assert_int_eq(info.code == DSM_EPENDING,
+                             info.state <= DSM_JOB_RUNNING);
+        }
         for (int k = 0; k < JOBS; k++) {
             int code = dsm_job_result(jobs[k], NULL, NULL, DSM_FOREVER);
 
