@@ -180,8 +180,11 @@ has_come(const void *context)
     const struct moment *moment = context;
     const struct dsm__ledger *ledger = moment->ledger;
 
+    /* seq_cst: behind `watched` and `sleeping`, which the worker that commits
+     * its end looks at afterwards. */
     if (moment->job &&
-        dsm__word_phase(dsm__job_load(moment->job)) == DSM__JOB_ENDED)
+        dsm__word_phase(atomic_load_explicit(
+            &moment->job->word, memory_order_seq_cst)) == DSM__JOB_ENDED)
         return true;
     if (moment->gap &&
         atomic_load_explicit(moment->gap, memory_order_seq_cst) != 0)
