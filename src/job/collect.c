@@ -13,8 +13,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
-/* Pauses before a program sleeps: some microseconds, as it takes a CPU that a
- * worker could have. */
+/* Pauses before a program sleeps while all workers are busy: some microseconds,
+ * as it takes a CPU that a worker could have. */
 #define SPINS 150
 
 /* ---- The ring. */
@@ -172,6 +172,7 @@ struct moment {
     const _Atomic uint64_t *gap; /* that this place is filled, or NULL */
     uint64_t tail;               /* so many entries in all */
     uint32_t changes;
+    uint32_t spins;
 };
 
 static bool
@@ -212,7 +213,7 @@ wait_for(struct dsm__ledger *ledger, struct moment *moment, bool patient,
     struct dsm__board *board = ledger->board;
     int error;
 
-    if (dsm__spin_until(ledger->control, has_come, moment, SPINS))
+    if (dsm__spin_until(ledger->control, has_come, moment, moment->spins))
         return 0;
     if (patient)
         be_patient(board);
@@ -236,6 +237,9 @@ wait_unlocked(struct dsm__ledger *ledger, struct moment *moment, bool patient,
     if (error)
         return error;
     moment->changes = atomic_load(&ledger->changes);
+    moment->spins = ledger->unfinished < ledger->control->workers
+                        ? ledger->control->spins
+                        : SPINS;
     if (wake_at < board->wake_at)
         atomic_store(&board->wake_at, wake_at);
     ledger->waiting++;
