@@ -120,4 +120,6 @@ dsm__ended_mend(struct dsm__control *control, unsigned program,
                 dsm__ended_entry(control, program, k), &empty, DSM__ENTRY_VOID);
     }
     atomic_store(&slot->filling, 0);
+    /* Whoever waits for the gap to be filled is to look. */
+    dsm__signal(&board->ended, INT_MAX);
 }

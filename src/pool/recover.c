@@ -146,6 +146,8 @@ look_again(struct dsm__control *control)
         if (dsm__board_exists(control, p)) {
             atomic_store(&dsm__board(control, p)->again, 1);
             dsm__queued_tell(control, p);
+            /* It may have died asleep there, too. */
+            dsm__event_reset(&dsm__board(control, p)->taken);
         }
 }
 

@@ -272,16 +272,20 @@ take_from_worker(struct dsm__taker *taker, unsigned worker)
     uint32_t n = atomic_load_explicit(&slot->block_count, memory_order_acquire);
     unsigned program =
         atomic_load_explicit(&slot->block_program, memory_order_relaxed);
+    uint32_t slots;
 
     if (worker == taker->worker || n > DSM__BLOCK_MAX ||
-        program >= DSM__PROGRAMS_MAX)
+        program >= DSM__PROGRAMS_MAX || !dsm__board_exists(control, program))
         return false;
+    /* What is read may be of two blocks, but it leads to no slot that has no
+     * memory. */
+    slots = dsm__board(control, program)->slots;
     while (n-- > 0) {
         uint64_t entry =
             atomic_load_explicit(&slot->block[n], memory_order_relaxed);
         uint32_t index = dsm__entry_index(entry);
 
-        if (index >= control->pool.jobs_max || !entry)
+        if (index >= slots || !entry)
             continue;
         if (dsm__job_load(dsm__job(control, program, index)) !=
             dsm__job_word(dsm__entry_turn(entry), 0, DSM__JOB_QUEUED))
