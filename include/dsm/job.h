@@ -165,8 +165,9 @@ DSM_API int dsm_job_status(dsm_job *job, dsm_job_info *info) DSM_NONNULL(1, 2);
  * Returns at once; 0 also when the job has ended already. */
 DSM_API int dsm_job_cancel(dsm_job *job, int grace_ms) DSM_NONNULL(1);
 
-/* Gives the job's memory back; the handle is gone.  One that has not ended runs
- * on, without callbacks, and its result is dropped.  NULL is legal. */
+/* Gives the job's memory back, or keeps it for this program's next jobs; the
+ * handle is gone.  One that has not ended runs on, without callbacks, and its
+ * result is dropped.  NULL is legal. */
 DSM_API void dsm_job_release(dsm_job *job);
 
 /* ---- Callbacks and event loops. */
