@@ -329,16 +329,10 @@ return_crates(struct dsm_job *job)
     struct dsm__ledger *ledger = job->ledger;
     struct dsm__crates *crates = &ledger->crates;
     struct dsm__crate *result = NULL;
-    char sentence[DSM__SENTENCE];
 
-    if (job->slot->flags & DSM__JOB_LARGE_RESULT) {
+    /* One that nobody looked at is not mapped, and is given up. */
+    if (job->slot->flags & DSM__JOB_LARGE_RESULT)
         result = dsm__job_result_crate(job);
-        /* Nobody may have looked at it; then its size is not known. */
-        dsm__error_keep(sentence);
-        if (result)
-            (void)dsm__crate_map(result, ledger->control);
-        dsm__error_restore(sentence);
-    }
     if (result && result != job->spare)
         dsm__crate_return(crates, result, ledger->control);
     if (job->spare)
