@@ -122,7 +122,8 @@ is_running()
 begin()
 {
     ran="dsmctl submit ... $2"
-    "$dsmctl" submit --name "name-of-$2" "$1" "$source:$2" >"$work/out" \
+    env --default-signal "$dsmctl" submit --name "name-of-$2" \
+        "$1" "$source:$2" >"$work/out" \
         2>"$work/err" &
     submitter=$!
     controllers=$submitter
