@@ -340,6 +340,52 @@ START_TEST(a_provisional_result_that_nobody_wants)
 }
 END_TEST
 
+static void
+wait_for_the_end(dsm_job *job, void *arg)
+{
+    int *ends = arg;
+
+    /* That of the provisional result: the job ends while it runs. */
+    if (held()->inside) {
+        held()->go = 1;
+        while (job_info(job).state != DSM_JOB_FINISHED)
+            wait_a_moment();
+        held()->inside = 0;
+        ck_assert_int_eq(dsm_job_result(job, NULL, NULL, 0), DSM_EPENDING);
+        ck_dsm(dsm_job_result(job, NULL, NULL, DSM_FOREVER));
+        return;
+    }
+    ck_dsm(dsm_job_result(job, NULL, NULL, 0));
+    ++*ends;
+}
+
+static int
+publish_and_hold(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    held()->inside = 1;
+    if (dsm_worker_publish(self, arg, arg_size, 0) < 0)
+        return 1;
+    while (held()->go < 1)
+        wait_a_moment();
+    return 0;
+}
+
+/* A callback for a provisional result is none for the end that comes while it
+ * runs: or who adds up results would take that one twice. */
+START_TEST(an_end_is_called_for_once)
+{
+    dsm_cluster *cluster = test_cluster(1);
+    int ends = 0;
+    dsm_job *job =
+        submit_with(cluster, publish_and_hold, 1, wait_for_the_end, &ends);
+
+    ck_dsm(dsm_cluster_drain(cluster, DSM_FOREVER));
+    ck_assert_int_eq(ends, 1);
+    ck_finished(job);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 START_TEST(the_descriptor_tells_of_provisional_results)
 {
     dsm_cluster *cluster = test_cluster(1);
@@ -446,6 +492,7 @@ main(void)
     tcase_add_test(taken, a_provisional_result_that_nobody_wants);
     tcase_add_test(taken, what_cannot_be_told_is_found);
     tcase_add_test(taken, a_provisional_result_of_a_try_that_died);
+    tcase_add_test(taken, an_end_is_called_for_once);
     tcase_add_test(taken, the_descriptor_tells_of_provisional_results);
     tcase_add_loop_test(waits, publish_waits_until_the_last_was_taken, 0, 2);
     tcase_add_loop_test(waits, publish_does_not_wait_for_who_waits, 0, 6);

@@ -14,6 +14,9 @@
 /* Whether this thread runs a callback; they are never nested. */
 static _Thread_local bool calling;
 
+/* The job that it was called for, if for a provisional result. */
+static _Thread_local const struct dsm_job *called_early;
+
 /* ---- The bell. */
 
 /* Whether there is something for the program to do. */
@@ -101,11 +104,19 @@ call(struct dsm__ledger *ledger, struct dsm_job *job)
     job->unwanted = dsm__provisional_fresh(dsm__job_body(job));
     job->calling = true;
     calling = true;
+    called_early = last ? NULL : job;
     pthread_mutex_unlock(&ledger->lock);
     job->callback(job, job->callback_arg);
     pthread_mutex_lock(&ledger->lock);
     calling = false;
+    called_early = NULL;
     after_callback(ledger, job, last);
+}
+
+bool
+dsm__job_called_early(const struct dsm_job *job)
+{
+    return job == called_early;
 }
 
 /* Runs those that are due now, but not what they make due: how many. */

@@ -415,7 +415,9 @@ dsm_job_result(dsm_job *job, const void **result, size_t *size, int timeout_ms)
         *result = NULL;
     if (size)
         *size = 0;
-    if (!error && !dsm__job_ended(job))
+    if (!error && timeout_ms == 0 && dsm__job_called_early(job))
+        error = -ETIMEDOUT;
+    else if (!error && !dsm__job_ended(job))
         error = await_end(job, timeout_ms);
     if (error == -ETIMEDOUT)
         return dsm__fail(DSM_EPENDING, "the job has not ended yet");

@@ -125,6 +125,10 @@ void dsm__ledger_settle_bell(struct dsm__ledger *ledger);
 void dsm__list_append(struct dsm__list *list, struct dsm_job *job, int which);
 void dsm__list_remove(struct dsm_job *job);
 
+/* Whether this thread runs the job's callback for a provisional result: the
+ * job's end, which may come meanwhile, is for the next call. */
+bool dsm__job_called_early(const struct dsm_job *job);
+
 /* The crate of a large result; NULL: no memory. */
 struct dsm__crate *dsm__job_result_crate(struct dsm_job *job);
 
