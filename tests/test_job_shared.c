@@ -9,9 +9,11 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -417,6 +419,50 @@ START_TEST(a_program_leaves_with_running_jobs)
 }
 END_TEST
 
+/* Has a large result, which a worker keeps mapped. */
+static int
+leave_a_crate(dsm_cluster *cluster, const struct client *client)
+{
+    struct value go = {STARTED + client->number, 2};
+    struct order order = order_of(client->number, 1);
+    dsm_job *job;
+
+    order.size = 80000;
+    if (dsm_job_submit(&job, cluster, find("work"), &order, sizeof order,
+                       NULL) < 0 ||
+        dsm_job_result(job, NULL, NULL, DSM_FOREVER) < 0)
+        return 2;
+    held()->value[READY + client->number] = 1;
+    return !test_poll(value_reached, &go);
+}
+
+START_TEST(a_program_leaves_no_memory)
+{
+    struct client client = {test_name(), 0, 0, leave_a_crate};
+    pid_t host = test_host(run_client, &client);
+    dsm_cluster *cluster = cluster_of_name(client.name, 0);
+    struct stat status;
+    char path[160];
+    int fd;
+
+    start_client(0);
+    await_value(READY, 1);
+    snprintf(path, sizeof path, "/dev/shm/dsm.%lu.%s..j1-c1",
+             (unsigned long)geteuid(), client.name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    ck_assert_int_gt(status.st_blocks, 0);
+    held()->value[STARTED] = 2;
+    ck_assert_int_eq(test_reap(host), 0);
+    test_await(no_parcels, client.name);
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    ck_assert_int_eq(status.st_blocks, 0);
+    close(fd);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 /* ---- Refresh. */
 
 /* Is held up in its first try only. */
@@ -543,6 +589,7 @@ main(void)
     tcase_add_test(share, functions_of_a_program_that_attached);
     tcase_add_test(share, a_program_dies);
     tcase_add_loop_test(share, a_program_leaves_with_running_jobs, 0, 2);
+    tcase_add_test(share, a_program_leaves_no_memory);
     tcase_add_test(share, a_detached_cluster_serves_on);
     tcase_add_test(gone, another_program_refreshes);
     tcase_add_loop_test(gone, destroyed_with_jobs, 0, 3);

@@ -211,7 +211,8 @@ unlink_one(const char *name, void *argument)
     char path[DSM__PATH_SIZE + 256];
 
     snprintf(path, sizeof path, "%s/%s", place->directory, name);
-    unlink(path);
+    /* Workers keep crates mapped: the memory is not to stay with them. */
+    dsm__segment_remove(path);
     return 0;
 }
 
