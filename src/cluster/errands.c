@@ -6,9 +6,8 @@
 
 #include <signal.h>
 
-#define SETTLE_MS                                                              \
-    10 /* between two looks whether a program's jobs have ended                \
-        */
+/* Between two looks whether a program's jobs have ended. */
+#define SETTLE_MS 10
 
 void
 dsm__errands_cancel(struct dsm__watch *watch, unsigned program, uint64_t entry,

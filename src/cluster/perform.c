@@ -21,9 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TELL_TICKS                                                             \
-    5000 /* so long an end may go untold while jobs are short                  \
-          */
+/* So long an end may go untold while jobs are short. */
+#define TELL_TICKS 5000
 
 bool
 dsm__job_cancelled(const dsm_worker *self)

@@ -32,8 +32,8 @@
 /* What an event is about: a client's number, or one of these. */
 enum { SIGNALS = -1, CONTROLLER = -2, COMMAND = -3, LISTENER = -4 };
 
-#define RETRY_MS                                                               \
-    10 /* until a fork, or a kill that had to wait, is tried again */
+/* Until a fork, or a kill that had to wait, is tried again. */
+#define RETRY_MS 10
 #define POLL_MS 200 /* where a death does not show by itself */
 
 void

@@ -51,8 +51,8 @@ char *dsm__parcel_read(const struct dsm__parcel *parcel, size_t *size,
 
 void dsm__parcel_remove(const struct dsm__parcel *parcel);
 
-/* Removes what a try leaves, its result and what it printed.  What it published
- * stays good: the program may be about to take it. */
+/* Removes what a try has printed.  What it published stays good: the program
+ * may be about to take it. */
 void dsm__parcels_remove_try(const struct dsm__control *control,
                              unsigned program, uint32_t index);
 

@@ -8,10 +8,11 @@
  * jobs, as "turn and slot", and may do so too often, too late or wrongly:
  * whoever follows a pointer finds by the word whether it still holds.
  *
- *     queued jobs   in a ring of their priority, from `head` on; or in the
- * block of a worker that took them from there, which any other that has nothing
- * to do may empty; or, after a worker died, by a bit in the map `again` ended
- * jobs    in the ring `ended`, written by workers and read by the program
+ * - Queued jobs: in a ring of their priority, from `head` on; or in the block
+ *   of a worker that took them from there, which any other that has nothing to
+ *   do may empty; or, after a worker died, by a bit in the map `again`.
+ * - Ended jobs: in the ring `ended`, written by workers and read by the
+ *   program.
  *
  * Nothing here takes a lock that processes share, so that whoever dies or is
  * stopped halts nobody.  What a dead worker left is put right by the supervisor
@@ -43,8 +44,7 @@ enum dsm__job_flag {
     DSM__JOB_BY_NAME = 4,  /* text names the function */
     DSM__JOB_LARGE_ARG = 8,
     DSM__JOB_LARGE_RESULT = 16,
-    DSM__JOB_PUBLISHED =
-        32, /* a provisional result, in this or an earlier try */
+    DSM__JOB_PUBLISHED = 32, /* something, in this or an earlier try */
     DSM__JOB_LARGE_PUBLISHED = 64,
     DSM__JOB_NAMED = 128,
     DSM__JOB_SPARE = 256 /* a crate waits for its result */
