@@ -191,7 +191,8 @@ dsm__job_runner(const struct dsm__control *control, unsigned program,
         return -1;
     word = dsm__job_load(dsm__job(control, program, index));
     return dsm__word_turn(word) == dsm__entry_turn(entry) &&
-                   dsm__word_phase(word) == DSM__JOB_RUNNING
+                   dsm__word_phase(word) == DSM__JOB_RUNNING &&
+                   dsm__word_worker(word) < control->workers
                ? (int)dsm__word_worker(word)
                : -1;
 }
