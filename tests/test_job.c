@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define WORKERS ((unsigned)_i)
 
@@ -67,7 +68,7 @@ ck_digest(dsm_job *job, size_t size, uint64_t sum)
 
 START_TEST(arguments_of_any_size)
 {
-    static const size_t sizes[] = {1, 191, 192, 193, 4096, 3 << 20};
+    static const size_t sizes[] = {1, 511, 512, 513, 4096, 3 << 20};
     enum { N = sizeof sizes / sizeof *sizes };
     dsm_cluster *cluster = test_cluster(WORKERS);
     unsigned char *data = malloc(3 << 20);
@@ -176,7 +177,8 @@ ck_gives(dsm_cluster *cluster, const size_t *sizes, size_t n)
 
 START_TEST(results_of_any_size)
 {
-    static const size_t sizes[] = {0, 1, 127, 128, 129, 4096, RESULT_MOST};
+    static const size_t sizes[] = {0,    1,    1023, 1024,
+                                   1025, 4096, 4097, RESULT_MOST};
     dsm_cluster *cluster = test_cluster(WORKERS);
 
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
@@ -187,16 +189,43 @@ END_TEST
 
 START_TEST(the_last_result_counts)
 {
-    static const size_t sizes[][3] = {{128, 129, 0},
-                                      {RESULT_MOST, 5000, 128},
-                                      {1, RESULT_MOST, 129},
-                                      {129, 1, 4097},
-                                      {5000, 0, 129}};
+    static const size_t sizes[][3] = {{1024, 1025, 0},
+                                      {RESULT_MOST, 5000, 1024},
+                                      {1, RESULT_MOST, 1025},
+                                      {1025, 1, 4097},
+                                      {5000, 0, 1025}};
     dsm_cluster *cluster = test_cluster(WORKERS);
 
     for (int round = 0; round < 2; round++)
         for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
             ck_gives(cluster, sizes[k], 3);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
+/* While no file can be opened it has no size, either; later it is there. */
+START_TEST(a_result_that_cannot_be_mapped)
+{
+    static const size_t large = 5000;
+    dsm_cluster *cluster = test_cluster(1);
+    dsm_job *job = submit(cluster, give, &large, sizeof large);
+    struct rlimit limit, none;
+    const void *result;
+    size_t size;
+    int error;
+
+    ck_dsm(dsm_job_result(job, NULL, NULL, DSM_FOREVER));
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    error = dsm_job_result(job, &result, &size, 0);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_eq(error, -EMFILE);
+    ck_assert_ptr_null(result);
+    ck_assert_uint_eq(size, 0);
+    ck_dsm(dsm_job_result(job, &result, &size, 0));
+    ck_assert_uint_eq(size, large);
+    ck_finished(job);
     dsm_cluster_destroy(cluster);
 }
 END_TEST
@@ -542,6 +571,7 @@ main(void)
     tcase_add_loop_test(given, pointers_into_arrays, 1, 5);
     tcase_add_loop_test(given, results_of_any_size, 1, 5);
     tcase_add_loop_test(given, the_last_result_counts, 1, 5);
+    tcase_add_test(given, a_result_that_cannot_be_mapped);
     tcase_add_loop_test(ends, a_result_that_is_pending, 1, 5);
     tcase_add_loop_test(ends, next_goes_by_the_order_of_ends, 1, 5);
     tcase_add_test(ends, a_cancelled_job_has_its_turn_in_the_order_of_ends);

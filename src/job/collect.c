@@ -391,8 +391,6 @@ give_result(struct dsm_job *job, int code, const void **result, size_t *size)
                        ? 0
                        : slot->result_size;
 
-    if (size)
-        *size = bytes;
     if (result && bytes && !(slot->flags & DSM__JOB_LARGE_RESULT))
         *result = dsm__job_body(job)->result;
     else if (result && bytes) {
@@ -401,6 +399,8 @@ give_result(struct dsm_job *job, int code, const void **result, size_t *size)
         if (error)
             return error;
     }
+    if (size)
+        *size = bytes;
     if (code < 0)
         return dsm__fail(code, "%s", dsm__job_message(job));
     return code;
