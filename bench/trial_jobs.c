@@ -293,7 +293,7 @@ build(const char *directory, int version)
              "'int dsm_worker_return(struct dsm_worker *, const void *, "
              "size_t);' 'int answer(struct dsm_worker *w, const void *a, "
              "size_t n) { volatile unsigned long x = 0; long r = %d; (void)a; "
-             "(void)n; for (int k = 0; k < 30000; k++) x += (unsigned "
+             "(void)n; for (int k = 0; k < 100000; k++) x += (unsigned "
              "long)k; return dsm_worker_return(w, &r, sizeof r); }' "
              "> %s/plugin.c && rm -f %s/plugin.so && ${CC:-cc} -O2 -shared "
              "-fPIC -o %s/plugin.so %s/plugin.c",
@@ -316,15 +316,20 @@ report_clients(const struct stage *stage, const unsigned *shares, double spread)
     printf("; the first was killed, and the last came then\n");
 }
 
-/* Kills client 0 when it has half of its results; the shares are those of that
- * moment. */
+/* Kills client 0 when it has half of its results.  The shares are of what all
+ * had from the moment on that each had submitted and got something. */
 static void
 kill_midway(struct stage *stage, pid_t victim, unsigned *shares)
 {
+    for (unsigned c = 0; c < CLIENTS; c++)
+        while (stage->done[c] == 0)
+            sleep_ms(1);
+    for (unsigned c = 0; c < CLIENTS; c++)
+        shares[c] = stage->done[c];
     while (stage->done[0] < JOBS / 2)
         sleep_ms(1);
     for (unsigned c = 0; c < CLIENTS; c++)
-        shares[c] = stage->done[c];
+        shares[c] = stage->done[c] - shares[c];
     kill(victim, SIGKILL);
     stage->killed = 1;
 }
