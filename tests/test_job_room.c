@@ -62,23 +62,25 @@ END_TEST
 /* A lower one that waits already does not go first. */
 START_TEST(a_higher_priority_that_comes_later)
 {
-    dsm_cluster *cluster = test_cluster(2);
-    int three = 3;
+    dsm_cluster *cluster = test_cluster(1);
+    int two = 2;
 
-    hold_workers(cluster, 2);
+    hold_workers(cluster, 1);
     for (int k = 0; k < 100; k++)
         submit_at(cluster, DSM_PRIORITY_LEAST, 200 + k);
     submit_at(cluster, 0, 100);
-    /* This one goes on holding its worker. */
+    /* This one holds the worker again. */
     submit_number(cluster, hold, 2);
     submit_at(cluster, DSM_PRIORITY_MOST, 0);
     let_go(1);
-    test_await(inside_reached, &three);
+    test_await(inside_reached, &two);
+    submit_at(cluster, DSM_PRIORITY_MOST, 1);
     let_go(2);
     take_all(cluster);
-    ck_assert_int_eq(held()->count, 102);
+    ck_assert_int_eq(held()->count, 103);
     ck_assert_int_eq(held()->record[0], 0);
     ck_assert_int_eq(held()->record[1], 100);
+    ck_assert_int_eq(held()->record[2], 1);
     dsm_cluster_destroy(cluster);
 }
 END_TEST
