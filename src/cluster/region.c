@@ -258,8 +258,11 @@ enter(dsm_cluster *cluster, const char *call)
     if (error)
         return error;
     if (pthread_mutex_trylock(&cluster->regions) != 0)
-        return dsm__fail(-EBUSY, "a region runs on cluster '%s' already",
-                         cluster->member.control->name);
+        return dsm__fail(
+            -EBUSY,
+            "a region runs on cluster '%s' already, or its workers "
+            "are being refreshed",
+            cluster->member.control->name);
     if (!cluster->started)
         return 0;
     pthread_mutex_unlock(&cluster->regions);

@@ -340,8 +340,10 @@ wait_for_work(dsm_worker *self)
     while (!has_work(self) && !spin_for_work(self) && !error) {
         error = sleep_for_work(self);
         /* It has slept in vain, and nobody waits for it now. */
-        if (!has_work(self))
+        if (!has_work(self)) {
             dsm__trace_flush();
+            dsm__queued_check(control);
+        }
     }
     if (error)
         _exit(1); /* the supervisor is gone */

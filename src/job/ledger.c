@@ -74,6 +74,9 @@ open_board(struct dsm__ledger *ledger)
     uint64_t bit = UINT64_C(1) << ledger->program % 64, tail;
 
     ledger->board = board;
+    if (dsm__board_exists(control, ledger->program) &&
+        board->slots > control->pool.jobs_max)
+        return dsm__fail(DSM_EFORMAT, "the table of jobs is damaged");
     if (!dsm__board_exists(control, ledger->program)) {
         int error = allocate(ledger, 0, control->pool.rings);
 
@@ -259,6 +262,9 @@ make_room(struct dsm__ledger *ledger, uint32_t n,
         deadline = dsm__deadline(options->timeout_ms);
     while (ledger->free_count < n) {
         error = grow(ledger);
+        if (error == -ENOSPC &&
+            dsm__crates_trim(&ledger->crates, ledger->control))
+            error = grow(ledger);
         if (error == 1) {
             dsm__ledger_read(ledger);
             if (ledger->free_count >= n)

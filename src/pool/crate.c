@@ -217,10 +217,15 @@ static size_t
 bytes_most(const struct dsm__control *control)
 {
     struct statvfs room;
+    uint64_t blocks;
 
     if (statvfs(dsm__parcel_directory(control), &room) < 0)
         return 0;
-    return (size_t)room.f_blocks * room.f_frsize / PART;
+    /* Where memory is short by now others are to have it. */
+    blocks = room.f_blocks / PART;
+    if (blocks > room.f_bavail / 2)
+        blocks = room.f_bavail / 2;
+    return (size_t)blocks * room.f_frsize;
 }
 
 static void
@@ -234,10 +239,8 @@ void
 dsm__crate_return(struct dsm__crates *crates, struct dsm__crate *crate,
                   const struct dsm__control *control)
 {
-    size_t bytes = crates->bytes + crate->size;
-
     if (crate->size == 0 || crates->count >= CRATES_MOST ||
-        (bytes > SMALL * CRATES_MOST && bytes > bytes_most(control)))
+        crates->bytes + crate->size > bytes_most(control))
         give_up(crate, control);
     else
         put(crates, crate);

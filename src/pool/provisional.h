@@ -19,8 +19,9 @@ struct dsm__exchange {
 static inline struct dsm__exchange
 dsm__exchange_of(uint32_t word)
 {
-    return (struct dsm__exchange){word & 3, (word >> 2 & 3) ^ 1,
-                                  (word >> 4 & 3) ^ 2};
+    /* Of a word that was damaged, too, they are places that there are. */
+    return (struct dsm__exchange){(word & 3) % 3, ((word >> 2 & 3) ^ 1) % 3,
+                                  ((word >> 4 & 3) ^ 2) % 3};
 }
 
 static inline uint32_t

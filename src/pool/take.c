@@ -426,6 +426,25 @@ dsm__queued_tell(struct dsm__control *control, unsigned program)
         dsm__signal(&control->work.event, 1);
 }
 
+static bool
+has_queued(const struct dsm__board *board)
+{
+    bool any = atomic_load(&board->again) != 0;
+
+    for (unsigned p = 0; p < DSM__PRIORITIES; p++)
+        any = any ||
+              atomic_load(&board->heads[p]) < atomic_load(&board->tails[p]);
+    return any;
+}
+
+void
+dsm__queued_check(struct dsm__control *control)
+{
+    for (unsigned p = 0; p < DSM__PROGRAMS_MAX; p++)
+        if (dsm__board_exists(control, p) && has_queued(dsm__board(control, p)))
+            dsm__queued_tell(control, p);
+}
+
 void
 dsm__look(struct dsm__taker *taker, bool looks)
 {

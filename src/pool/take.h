@@ -36,6 +36,10 @@ void dsm__job_took(struct dsm__taker *taker, uint64_t ticks);
  * DSM__PROGRAMS_MAX: only the latter. */
 void dsm__queued_tell(struct dsm__control *control, unsigned program);
 
+/* Looks at all programs' rings, and says so of those that have queued jobs but
+ * do not seem to: who was about to say it may be stopped. */
+void dsm__queued_check(struct dsm__control *control);
+
 /* Whether some program may have queued jobs. */
 static inline bool
 dsm__queued_any(const struct dsm__control *control)
