@@ -415,18 +415,18 @@ START_TEST(a_gap_between_arrays_is_filled)
     void *gap;
 
     ck_dsm(
-        dsm_array_create(&low, cluster, "LOW", DSM_UINT8, DSM_SHAPE(10 * MIB)));
-    gap = make_and_show(cluster, &array, 12 * MIB, 1);
+        dsm_array_create(&low, cluster, "LOW", DSM_UINT8, DSM_SHAPE(6 * MIB)));
+    gap = make_and_show(cluster, &array, 8 * MIB, 1);
     ck_dsm(dsm_array_create(&high, cluster, "HIGH", DSM_UINT8,
-                            DSM_SHAPE(16 * MIB)));
-    memset(dsm_array_data(low), 1, 10 * MIB);
-    memset(dsm_array_data(high), 2, 16 * MIB);
+                            DSM_SHAPE(20 * MIB)));
+    memset(dsm_array_data(low), 1, 6 * MIB);
+    memset(dsm_array_data(high), 2, 20 * MIB);
     ck_dsm(dsm_array_destroy(array));
     /* Any region makes the workers let go, one that needs nothing, too. */
     ck_dsm_error(dsm_cluster_run(cluster, open_missing, NULL, 0), -ENOENT,
                  "MISSING");
-    ck_assert_ptr_eq(make_and_show(cluster, &array, 12 * MIB, 2), gap);
-    ck_assert_int_eq(((char *)dsm_array_data(low))[10 * MIB - 1], 1);
+    ck_assert_ptr_eq(make_and_show(cluster, &array, 8 * MIB, 2), gap);
+    ck_assert_int_eq(((char *)dsm_array_data(low))[6 * MIB - 1], 1);
     ck_assert_int_eq(((char *)dsm_array_data(high))[0], 2);
     dsm_cluster_destroy(cluster);
 }
