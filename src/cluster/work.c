@@ -311,7 +311,7 @@ spin_for_work(dsm_worker *self)
     if (dsm__spin_until(control, has_work, self, control->spins / 8))
         return true;
     dsm__look(&self->taker, true);
-    return dsm__spin_until(control, has_work, self, control->spins);
+    return dsm__spin_politely(control, has_work, self, control->spins);
 }
 
 /* While another looks, nobody may wake this one.  Should that one's next job be

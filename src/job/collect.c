@@ -7,15 +7,16 @@
 #include "pool/ended.h"
 #include "pool/parcel.h"
 #include "pool/provisional.h"
+#include "pool/take.h"
 #include "sync/wait.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 
-/* Pauses before a program sleeps while all workers are busy: some microseconds,
- * as it takes a CPU that a worker could have. */
-#define SPINS 150
+/* Pauses before a program sleeps while all workers are busy: a microsecond or
+ * so, as it takes a CPU that a worker could have. */
+#define SPINS 20
 
 /* ---- The ring. */
 
@@ -206,6 +207,16 @@ be_patient(struct dsm__board *board)
     dsm__signal(&board->taken, INT_MAX);
 }
 
+/* A worker that is awake is on a CPU of its own.  One that was just woken may
+ * wait for this one. */
+static bool
+spin_for(const struct dsm__control *control, const struct moment *moment)
+{
+    return dsm__someone_looks(control)
+               ? dsm__spin_until(control, has_come, moment, moment->spins)
+               : dsm__spin_politely(control, has_come, moment, moment->spins);
+}
+
 static int
 wait_for(struct dsm__ledger *ledger, struct moment *moment, bool patient,
          int64_t deadline)
@@ -213,7 +224,7 @@ wait_for(struct dsm__ledger *ledger, struct moment *moment, bool patient,
     struct dsm__board *board = ledger->board;
     int error;
 
-    if (dsm__spin_until(ledger->control, has_come, moment, moment->spins))
+    if (spin_for(ledger->control, moment))
         return 0;
     if (patient)
         be_patient(board);

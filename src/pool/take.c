@@ -379,6 +379,12 @@ someone_looks(const struct dsm__control *control, unsigned but)
 }
 
 bool
+dsm__someone_looks(const struct dsm__control *control)
+{
+    return someone_looks(control, DSM_WORKERS_MAX);
+}
+
+bool
 dsm__others_look(const struct dsm__taker *taker)
 {
     return someone_looks(taker->control, taker->worker);
@@ -422,7 +428,7 @@ dsm__queued_tell(struct dsm__control *control, unsigned program)
         if (!(atomic_load_explicit(queued, memory_order_seq_cst) & bit))
             atomic_fetch_or_explicit(queued, bit, memory_order_seq_cst);
     }
-    if (!someone_looks(control, DSM_WORKERS_MAX))
+    if (!dsm__someone_looks(control))
         dsm__signal(&control->work.event, 1);
 }
 

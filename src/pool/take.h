@@ -55,6 +55,9 @@ dsm__queued_any(const struct dsm__control *control)
  * short jobs goes on saying so: it will look within a microsecond. */
 void dsm__look(struct dsm__taker *taker, bool looks);
 
+/* Whether a worker looks. */
+bool dsm__someone_looks(const struct dsm__control *control);
+
 /* Whether another worker looks. */
 bool dsm__others_look(const struct dsm__taker *taker);
 

@@ -139,6 +139,24 @@ dsm__spin_until(const struct dsm__control *control,
     return control->yields && yield(control, ready, context);
 }
 
+bool
+dsm__spin_politely(const struct dsm__control *control,
+                   bool (*ready)(const void *), const void *context,
+                   uint32_t spins)
+{
+    enum { TURN = 20 };
+
+    for (uint32_t k = 0; k < spins; k += TURN) {
+        for (uint32_t j = 0; j < TURN; j++) {
+            if (ready(context))
+                return true;
+            dsm__pause();
+        }
+        sched_yield();
+    }
+    return control->yields && yield(control, ready, context);
+}
+
 int
 dsm__sleep_until(const struct dsm__control *control, struct dsm__event *event,
                  bool (*ready)(const void *context), const void *context,
@@ -166,7 +184,8 @@ dsm__signal_slow(struct dsm__event *event, int most)
     int woken;
 
     atomic_fetch_add_explicit(&event->word, 1, memory_order_release);
-    woken = dsm__futex_wake(&event->word, most);
+    woken = most == 1 ? dsm__futex_wake_one(&event->word)
+                      : dsm__futex_wake(&event->word, most);
     if (woken > 0)
         leave(&event->sleeping, (uint32_t)woken);
 }

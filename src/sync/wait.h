@@ -77,6 +77,12 @@ bool dsm__spin_until(const struct dsm__control *control,
                      bool (*ready)(const void *context), const void *context,
                      uint32_t spins);
 
+/* The same for who can wait: gives the CPU to others every microsecond, if
+ * there are any.  One of them may be whom it waits for. */
+bool dsm__spin_politely(const struct dsm__control *control,
+                        bool (*ready)(const void *context), const void *context,
+                        uint32_t spins);
+
 /* Sleeps once on the event, unless `ready`, which is asked when this process
  * has been counted as a sleeper.  Whoever makes it so calls dsm__signal
  * afterwards. Returns as dsm__sleep: 0 means look again. */
