@@ -48,12 +48,12 @@ nothing(dsm_worker *self, const void *arg, size_t arg_size)
 static void
 some_work(dsm_worker *self, size_t begin, size_t end, const void *arg)
 {
-    static volatile size_t sum;
+    volatile size_t sum = 0;
 
     (void)self, (void)arg;
     for (size_t i = begin; i < end; i++)
         for (size_t k = 0; k < 1000; k++)
-            sum += k;
+            sum = sum + k;
 }
 
 static int

@@ -247,7 +247,7 @@ END_TEST
 
 /* One that waits inside, and others that the same worker would run next. */
 static dsm_job *
-submit_before_others(dsm_cluster *cluster, int what, dsm_job **next)
+submit_before_others(dsm_cluster *cluster, enum what what, dsm_job **next)
 {
     struct deed deed[100 + NEXT] = {{0}};
     dsm_job *job[100 + NEXT];

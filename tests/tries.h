@@ -30,10 +30,12 @@ tries(void)
     return test_shared;
 }
 
+enum what { COMPUTE, DIE, EXIT, LEAVE, WAIT, OBEY, IGNORE };
+
 /* A job's argument. */
 struct deed {
     int k;
-    enum { COMPUTE, DIE, EXIT, LEAVE, WAIT, OBEY, IGNORE } what;
+    enum what what;
     int number; /* of the signal, or the exit code */
     int deaths; /* so many tries die before one computes */
     bool large; /* what it returns and publishes before it dies or ends */
