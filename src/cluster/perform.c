@@ -163,11 +163,9 @@ commit(dsm_worker *self, uint64_t ended)
 static void
 judge(dsm_worker *self, int value, bool locked)
 {
-    const char *name = name_of(self);
-    char which[80] = "a job", message[160];
+    char which[DSM__JOB_DESCRIPTION], message[160];
 
-    if (name)
-        snprintf(which, sizeof which, "job '%.*s'", DSM_NAME_MAX, name);
+    dsm__job_describe(which, self->job, body_of(self));
     if (locked) {
         snprintf(message, sizeof message, "worker %u left %s holding a lock",
                  self->id, which);

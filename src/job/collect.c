@@ -1,11 +1,8 @@
 /* Seeing what has ended, and waiting for it: the ring, next and result. */
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/point.h"
 #include "job/ledger.h"
-#include "pool/bell.h"
 #include "pool/ended.h"
-#include "pool/parcel.h"
 #include "pool/provisional.h"
 #include "pool/take.h"
 #include "sync/wait.h"

@@ -29,12 +29,6 @@ path_of(char *path, const struct dsm__control *control, unsigned program,
     dsm__path(path, dsm__parcel_directory(control), control->name, name);
 }
 
-static size_t
-whole_pages(size_t size)
-{
-    return (size + 4095) / 4096 * 4096;
-}
-
 uint32_t
 dsm__crate_number(const struct dsm__control *control, unsigned program)
 {
@@ -49,7 +43,7 @@ dsm__crate_make(const struct dsm__control *control, unsigned program,
     int fd, error;
 
     path_of(path, control, program, number);
-    error = dsm__segment_create(&fd, path, whole_pages(size));
+    error = dsm__segment_create(&fd, path, dsm__whole_pages(size));
     if (error)
         return error;
     DSM__POINT("parcel.write");
@@ -127,7 +121,7 @@ dsm__crate_fill(struct dsm__crate *crate, const struct dsm__control *control,
         error =
             dsm__crate_make(control, crate->program, crate->number, data, size);
         if (!error)
-            crate->size = whole_pages(size);
+            crate->size = dsm__whole_pages(size);
         return error;
     }
     error = dsm__crate_map(crate, control);

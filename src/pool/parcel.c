@@ -166,8 +166,8 @@ dsm__parcel_read(const struct dsm__parcel *parcel, size_t *size, size_t most)
     return text;
 }
 
-void
-dsm__parcel_remove(const struct dsm__parcel *parcel)
+static void
+remove_parcel(const struct dsm__parcel *parcel)
 {
     char path[DSM__PATH_SIZE];
 
@@ -182,7 +182,7 @@ remove_kinds(const struct dsm__control *control, unsigned program,
     struct dsm__parcel parcel = {control, program, index, first};
 
     for (; parcel.kind <= last; parcel.kind++)
-        dsm__parcel_remove(&parcel);
+        remove_parcel(&parcel);
 }
 
 void

@@ -49,8 +49,6 @@ int dsm__parcel_open(const struct dsm__parcel *parcel);
 char *dsm__parcel_read(const struct dsm__parcel *parcel, size_t *size,
                        size_t most);
 
-void dsm__parcel_remove(const struct dsm__parcel *parcel);
-
 /* Removes what a try has printed.  What it published stays good: the program
  * may be about to take it. */
 void dsm__parcels_remove_try(const struct dsm__control *control,

@@ -1,13 +1,9 @@
 /* Where things are in the pool; see pool.h. */
 #include "pool/pool.h"
 
-#define PAGE 4096
+#include <stdio.h>
 
-static uint64_t
-pages(uint64_t bytes)
-{
-    return (bytes + PAGE - 1) / PAGE * PAGE;
-}
+#define PAGE 4096
 
 static void
 place(struct dsm__pool_layout *pool, uint64_t jobs_max)
@@ -20,12 +16,15 @@ place(struct dsm__pool_layout *pool, uint64_t jobs_max)
         return;
     for (pool->ring = 64; pool->ring < jobs_max;)
         pool->ring *= 2;
-    pool->again = pages(sizeof(struct dsm__board));
-    pool->ended = pool->again + pages(pool->ring / 8);
-    pool->rings = pool->ended + pages(2 * pool->ring * entry);
-    pool->jobs = pool->rings + pages(DSM__PRIORITIES * pool->ring * entry);
-    pool->bodies = pool->jobs + pages(jobs_max * sizeof(struct dsm__job));
-    pool->size = pool->bodies + pages(jobs_max * sizeof(struct dsm__body));
+    pool->again = dsm__whole_pages(sizeof(struct dsm__board));
+    pool->ended = pool->again + dsm__whole_pages(pool->ring / 8);
+    pool->rings = pool->ended + dsm__whole_pages(2 * pool->ring * entry);
+    pool->jobs =
+        pool->rings + dsm__whole_pages(DSM__PRIORITIES * pool->ring * entry);
+    pool->bodies =
+        pool->jobs + dsm__whole_pages(jobs_max * sizeof(struct dsm__job));
+    pool->size =
+        pool->bodies + dsm__whole_pages(jobs_max * sizeof(struct dsm__body));
 }
 
 void
@@ -53,4 +52,15 @@ dsm__pool_sound(const struct dsm__pool_layout *pool)
            should.ended == pool->ended && should.rings == pool->rings &&
            should.jobs == pool->jobs && should.bodies == pool->bodies &&
            should.size == pool->size;
+}
+
+void
+dsm__job_describe(char text[DSM__JOB_DESCRIPTION], const struct dsm__job *job,
+                  const struct dsm__body *body)
+{
+    if (job->given & DSM__JOB_NAMED)
+        snprintf(text, DSM__JOB_DESCRIPTION, "job '%.*s'", DSM_NAME_MAX,
+                 body->name);
+    else
+        snprintf(text, DSM__JOB_DESCRIPTION, "a job");
 }

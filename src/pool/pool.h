@@ -133,6 +133,19 @@ dsm__pool_bytes(const struct dsm__pool_layout *pool)
     return DSM__PROGRAMS_MAX * pool->size;
 }
 
+/* What sentences call a job: "job 'NAME'", or "a job". */
+#define DSM__JOB_DESCRIPTION (DSM_NAME_MAX + 8)
+void dsm__job_describe(char text[DSM__JOB_DESCRIPTION],
+                       const struct dsm__job *job,
+                       const struct dsm__body *body);
+
+/* Bytes in whole pages. */
+static inline uint64_t
+dsm__whole_pages(uint64_t bytes)
+{
+    return (bytes + 4095) / 4096 * 4096;
+}
+
 /* Whether a layout that was found is sound; that it fits is to be checked, too.
  */
 bool dsm__pool_sound(const struct dsm__pool_layout *pool);

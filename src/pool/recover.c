@@ -39,26 +39,15 @@ tell_end(struct dsm__control *control, unsigned program, uint32_t index,
     dsm__ended_push(control, program, NULL, &entry, 1, true);
 }
 
-/* What a job of no name is called. */
-static void
-describe(char *text, size_t size, const struct dsm__job *job,
-         const struct dsm__body *body)
-{
-    if (job->given & DSM__JOB_NAMED)
-        snprintf(text, size, "job '%.*s'", DSM_NAME_MAX, body->name);
-    else
-        snprintf(text, size, "a job");
-}
-
 static void
 fail(struct dsm__control *control, struct dsm__job *job, unsigned worker,
      uint64_t word, const struct dsm__death *death)
 {
     struct dsm__body *body = dsm__body(control, job);
     bool cancelled = dsm__word_phase(word) == DSM__JOB_DOOMED || job->cancel;
-    char which[80];
+    char which[DSM__JOB_DESCRIPTION];
 
-    describe(which, sizeof which, job, body);
+    dsm__job_describe(which, job, body);
     snprintf(body->message, sizeof body->message,
              "worker %u (pid %ld) %s in %s%s", worker, (long)death->pid,
              death->manner, which, cancelled ? ", which was cancelled" : "");
