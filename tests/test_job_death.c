@@ -353,27 +353,38 @@ submit_short(dsm_cluster *cluster, int n)
 }
 
 /* The one after it is run by the same worker, which is killed too late or not
- * at all. */
+ * at all.  The pause before the cancel follows the job's length, whatever the
+ * machine: longer after a job that was cancelled, shorter after one that ended
+ * first. */
 START_TEST(a_late_cancel_kills_nobody)
 {
+    enum { LENGTH = 20000, ROUNDS = 400, MOST_ROUNDS = 100000 };
     dsm_cluster *cluster = tries_cluster(1);
     double end = test_now() + 3;
-    int finished = 0, cancelled = 0;
+    int finished = 0, cancelled = 0, pause = 1000;
 
-    for (int round = 0; round < 3000 && test_now() < end; round++) {
-        int length = round % 50 * 100, code;
-        dsm_job *job = submit_short(cluster, length);
-        dsm_job *next = submit_short(cluster, 1);
+    for (int round = 0; round < MOST_ROUNDS; round++) {
+        dsm_job *job, *next;
+        int code;
 
-        for (volatile int i = 0; i < round % 7 * 700;)
+        if (round >= ROUNDS && test_now() > end && finished && cancelled)
+            break;
+        job = submit_short(cluster, LENGTH);
+        next = submit_short(cluster, 1);
+        for (volatile int i = 0; i < pause;)
             i = i + 1;
         ck_dsm(dsm_job_cancel(job, 0));
         code = dsm_job_result(job, NULL, NULL, wait_ms());
         ck_assert_msg(code == 0 || code == DSM_ECANCELED, "%s: %s",
                       dsm_errname(code), dsm_last_error());
-        if (code == 0)
-            ck_right(job, length, false, 1);
-        code == 0 ? finished++ : cancelled++;
+        if (code == 0) {
+            ck_right(job, LENGTH, false, 1);
+            finished++;
+            pause -= pause / 8;
+        } else {
+            cancelled++;
+            pause += pause / 8 + 1;
+        }
         ck_right(next, 1, false, 1);
         dsm_job_release(job);
         dsm_job_release(next);
