@@ -138,6 +138,8 @@ ck_cancelled(dsm_job *job, unsigned tries)
     ck_assert_int_eq(info.code, DSM_ECANCELED);
     ck_assert_uint_eq(info.tries, tries);
     ck_assert_ptr_nonnull(strstr(info.message, "cancelled"));
+    ck_assert_double_ge(info.ended, tries ? info.started : info.submitted);
+    ck_assert_double_lt(info.ended, info.submitted + 1000);
     /* It has ended. */
     ck_dsm(dsm_job_cancel(job, 0));
     dsm_job_release(job);

@@ -82,16 +82,10 @@ static void
 fill_end(dsm_job_info *info, struct dsm_job *job)
 {
     const struct dsm__job *slot = job->slot;
-    const struct dsm__control *control = job->ledger->control;
 
     info->value = slot->value;
     info->signal = slot->signal;
     info->exit_code = slot->exit_code;
-    info->ended =
-        slot->tries
-            ? info->started + dsm__seconds(control, slot->ended - slot->started)
-            : info->submitted +
-                  dsm__seconds(control, slot->ended - slot->submitted);
     if (info->code)
         strncpy(info->message, dsm__job_message(job), sizeof info->message - 1);
     if (slot->given & DSM__JOB_CAPTURE)
@@ -120,9 +114,13 @@ fill(dsm_job_info *info, struct dsm_job *job)
     if (slot->given & DSM__JOB_NAMED)
         memcpy(info->name, dsm__job_body(job)->name, sizeof info->name);
     (void)gethostname(info->host, sizeof info->host - 1);
-    if (dsm__word_phase(word) == DSM__JOB_ENDED && worker != DSM__NOBODY)
+    if (dsm__word_phase(word) != DSM__JOB_ENDED)
+        return;
+    info->ended =
+        info->submitted + dsm__seconds(control, slot->ended - slot->submitted);
+    if (worker != DSM__NOBODY)
         fill_end(info, job);
-    else if (dsm__word_phase(word) == DSM__JOB_ENDED)
+    else
         strncpy(info->message, dsm__job_message(job), sizeof info->message - 1);
 }
 
@@ -238,6 +236,7 @@ cancel_queued(struct dsm_job *job)
 
         if (!atomic_compare_exchange_strong(&job->slot->word, &word, ended))
             continue;
+        job->slot->ended = dsm__ticks();
         if (!job->over)
             dsm__job_over(job);
         dsm__ledger_changed(ledger);
