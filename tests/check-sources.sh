@@ -5,7 +5,8 @@ set -eu
 cd "$srcdir"
 
 find src include tools examples bench tests man docs -type f \
-    ! -name '.*' ! -name '*~' ! -name '*.o' ! -name '*.pyc' 2>/dev/null |
+    ! -path 'tests/fuzz/*/*' ! -name '.*' ! -name '*~' ! -name '*.o' \
+    ! -name '*.pyc' 2>/dev/null |
 LC_ALL=C sort | {
     status=0
     while read -r file; do
