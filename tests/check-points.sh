@@ -1,6 +1,7 @@
 #!/bin/sh
 # The kill points in src/ are those that HACKING lists, where " .what" belongs
-# to the room before it.
+# to the room before it; and for each tests/test_points.c has a row, the test of
+# which fails if nobody dies there.
 set -eu
 cd "$srcdir"
 
@@ -23,7 +24,16 @@ awk '
         }
     }' HACKING | LC_ALL=C sort >"$work/listed"
 
+sed -n '/^} rows\[\] = {/,/^};/s/^ *{"\([a-z.]*[a-z_]*\)", [A-Z]*, [0-9]*},$/\1/p' \
+    tests/test_points.c | LC_ALL=C sort -u >"$work/rows"
+
+result=0
 diff "$work/src" "$work/listed" || {
     echo "< is in src/ alone, > in HACKING alone"
-    exit 1
+    result=1
 }
+diff "$work/src" "$work/rows" || {
+    echo "< is in src/ alone, > in tests/test_points.c alone"
+    result=1
+}
+exit $result

@@ -105,22 +105,50 @@ test_cluster(unsigned workers)
     return cluster;
 }
 
-bool
-test_gone(const void *argument)
+/* Of a process: its state as /proc has it, and its group; 'X': there is none.
+ * A zombie that init has not reaped yet is gone enough. */
+static char
+state_of(pid_t pid, int *group)
 {
-    const pid_t *pid = argument;
-    char path[64], state = '?';
+    char path[64], state = 'X';
     FILE *file;
 
-    /* A zombie that init has not reaped yet is gone enough. */
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)*pid);
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
     file = fopen(path, "re");
     if (!file)
-        return true;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = 'Z';
+        return 'X';
+    if (fscanf(file, "%*d (%*[^)]) %c %*d %d", &state, group) != 2)
+        state = 'X';
     fclose(file);
-    return state == 'Z' || state == 'X';
+    return state == 'Z' ? 'X' : state;
+}
+
+bool
+test_gone(const void *pid)
+{
+    int group;
+
+    return state_of(*(const pid_t *)pid, &group) == 'X';
+}
+
+bool
+test_alone(const void *unused)
+{
+    DIR *all = opendir("/proc");
+    struct dirent *entry;
+    bool alone = true;
+
+    (void)unused;
+    while (all && alone && (entry = readdir(all))) {
+        pid_t pid = (pid_t)atol(entry->d_name);
+        int group = -1;
+
+        alone = pid <= 0 || pid == getpid() || pid == getppid() ||
+                state_of(pid, &group) == 'X' || group != getpgrp();
+    }
+    if (all)
+        closedir(all);
+    return alone;
 }
 
 bool

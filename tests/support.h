@@ -49,9 +49,10 @@ bool test_poll(bool (*condition)(const void *arg), const void *arg);
     ck_assert_msg(test_poll(condition, arg), "never: " #condition)
 
 /* Conditions: the process is gone; no file of the cluster is left anywhere in
- * /dev/shm. */
+ * /dev/shm; no process but this one is in the test's process group. */
 bool test_gone(const void *pid);          /* const pid_t * */
 bool test_nothing_left(const void *name); /* const char * */
+bool test_alone(const void *unused);
 
 /* Seconds of CLOCK_MONOTONIC. */
 double test_now(void);

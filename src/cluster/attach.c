@@ -3,6 +3,7 @@
  * What is found in /dev/shm is not believed: owner, type, sizes and offsets are
  * checked on a copy of the header before anything is mapped. */
 #include "base/error.h"
+#include "base/point.h"
 #include "cluster/cluster.h"
 #include "cluster/command.h"
 #include "cluster/host.h"
@@ -72,12 +73,14 @@ introduce(dsm_cluster *cluster, const char *name)
     dsm__host_let_fork();
     if (member->command < 0)
         return member->command;
+    DSM__POINT("attach.hello");
     error = dsm__command(member->command, member->control, &request, &client,
                          10000);
     if (error < 0)
         return error;
     if (client < 0 || client >= DSM__CLIENTS_MAX)
         return dsm__fail(DSM_EFORMAT, "the supervisor's answer is damaged");
+    DSM__POINT("attach.welcome");
     member->index = (unsigned)client;
     member->seen = &member->control->clients[client].seen;
     return 0;
@@ -100,12 +103,14 @@ join(dsm_cluster *cluster, const char *name, struct dsm__control *copy)
     if (!error && !dsm__remains_lock(member->fd, path, LOCK_SH))
         error =
             dsm__fail(DSM_ESTALE, "cluster '%s' has just been removed", name);
+    DSM__POINT("attach.locked");
     if (!error)
         error = dsm__remains_read(copy, member->fd, path);
     if (!error)
         error = check_header(copy, name);
     if (!error)
         error = map_control(cluster, copy);
+    DSM__POINT("attach.mapped");
     return error ? error : introduce(cluster, name);
 }
 

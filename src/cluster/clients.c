@@ -109,6 +109,7 @@ dsm__clients_accept(struct dsm__watch *watch)
             continue;
         watch->clients[k] = fd;
         dsm__watch_fd(watch, fd, k);
+        DSM__POINT("supervisor.accept");
         return;
     }
     reply(fd, -EAGAIN, 0, "the cluster has %d clients already",
@@ -129,6 +130,7 @@ hello(struct dsm__watch *watch, int fd, int client, int pid)
     slot->seen = 0;
     slot->pid = pid;
     slot->used = 1;
+    DSM__POINT("supervisor.hello");
     dsm__program_welcome(watch->control, (unsigned)client + 1);
     reply(fd, 0, client, "welcome");
 }
@@ -183,6 +185,7 @@ refresh(struct dsm__watch *watch, int fd)
     watch->refresher = fd;
     watch->replaced = dsm__workers_alive(watch);
     dsm__workers_kill(watch, 0);
+    DSM__POINT("supervisor.refresh");
     if (!watch->replaced) {
         dsm__workers_start(watch);
         dsm__clients_refreshed(watch);
@@ -243,6 +246,7 @@ dsm__clients_forget(struct dsm__watch *watch, int client)
         watch->refresher = -1;
     close(watch->clients[client]);
     watch->clients[client] = -1;
+    DSM__POINT("supervisor.forget");
     dsm__barriers_forget_client(watch->control, (unsigned)client);
     dsm__errands_program_gone(watch, (unsigned)client + 1);
 }

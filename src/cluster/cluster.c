@@ -283,11 +283,13 @@ launch(dsm_cluster *cluster)
     cluster->objects = dsm__objects_now();
     dsm__stdio_flush();
     dsm__signals_block(&cluster->host_mask);
+    DSM__POINT("control.launch");
     result = dsm__host_fork(member);
     if (result == 1) {
         close(member->command);
         dsm__supervisor_main(cluster, member->other_end, controller, self);
     }
+    DSM__POINT("control.launched");
     pthread_sigmask(SIG_SETMASK, &cluster->host_mask, NULL);
     close_other_end(member);
     if (cluster->log >= 0)
@@ -464,6 +466,7 @@ dsm__cluster_end(dsm_cluster *cluster)
         cluster->options.detached)
         return;
     dsm__trace_leave(cluster->trace);
+    DSM__POINT("control.stop");
     if (member->command >= 0)
         end_supervisor(cluster);
     /* If the supervisor was killed; else it has done so. */
@@ -484,6 +487,7 @@ dsm_cluster_destroy(dsm_cluster *cluster)
         return;
     dsm__error_keep(sentence);
     dsm__cluster_end(cluster);
+    DSM__POINT("control.leave");
     release(cluster);
     dsm__error_restore(sentence);
 }

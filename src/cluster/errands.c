@@ -1,6 +1,7 @@
 /* The supervisor's part in jobs, besides burying workers: cancelled ones end
  * after their grace, and programs that are gone leave nothing running. */
 #include "base/clock.h"
+#include "base/point.h"
 #include "cluster/watch.h"
 #include "pool/recover.h"
 
@@ -47,6 +48,7 @@ carry_out(struct dsm__watch *watch, struct dsm__doom *doom)
 {
     int worker = dsm__job_doom(watch->control, doom->program, doom->entry);
 
+    DSM__POINT("supervisor.doom");
     if (worker >= 0 && watch->pids[worker])
         kill(watch->pids[worker], SIGKILL);
     doom->deadline = 0;

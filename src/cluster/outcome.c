@@ -97,6 +97,7 @@ region_done(struct dsm__control *control, uint32_t region)
 
     /* Release: the parts' results; seq_cst: see dsm__wake. */
     atomic_store_explicit(&done->word, region, memory_order_seq_cst);
+    DSM__POINT("region.done");
     dsm__wake(&done->word, &done->sleeping);
     /* Jobs have waited for it, and perhaps the controller's event loop. */
     if (dsm__queued_any(control))

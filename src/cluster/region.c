@@ -128,6 +128,7 @@ start(dsm_cluster *cluster, dsm_fn fn, const void *arg, size_t arg_size)
     DSM__POINT("region.start");
     /* Publishes all of the above; seq_cst: see dsm__signal. */
     atomic_store_explicit(&control->region.epoch, next, memory_order_seq_cst);
+    DSM__POINT("region.started");
     dsm__signal(&control->work.event, INT_MAX);
     return 0;
 }
@@ -181,6 +182,7 @@ mend(struct dsm__control *control)
     int worker = region->failures ? dsm__first_failure(control) : -1;
 
     region->failures = 0;
+    DSM__POINT("region.mend");
     mend_barriers(control);
     if (worker < 0)
         return 0;
@@ -205,6 +207,7 @@ collect(dsm_cluster *cluster, int64_t deadline)
     if (error == DSM_ESTALE)
         return dsm__fail(error, "the supervisor of cluster '%s' is gone",
                          control->name);
+    DSM__POINT("region.collect");
     pthread_mutex_lock(&cluster->commands);
     if (region->failures || region->interrupt || region->torn ||
         !dsm__gate_at_rest(&region->gate))

@@ -52,6 +52,7 @@ unlink_one(const char *name, void *argument)
     char path[DSM__PATH_SIZE + 256];
 
     snprintf(path, sizeof path, "%s/%s", place->directory, name);
+    DSM__POINT("remains.unlink");
     unlink(path);
     return 0;
 }
@@ -119,6 +120,7 @@ sweep_orphans(const char *cluster, const char *path)
     if (error)
         return -EBUSY;
     if (dsm__remains_lock(fd, path, LOCK_EX)) {
+        DSM__POINT("remains.orphans");
         dsm__remains_clear(cluster, "");
         unlink(path);
     }

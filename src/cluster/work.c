@@ -115,6 +115,7 @@ become_worker(dsm_cluster *cluster, unsigned id, pid_t parent)
     static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTERM};
     char name[16];
 
+    DSM__POINT("worker.born");
     /* The parent may have died before the kernel was asked to tell of it. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || dsm__identity_arm() < 0)
@@ -357,6 +358,7 @@ finish(dsm_worker *self)
 {
     const dsm_cluster_options *options = &self->cluster->options;
 
+    DSM__POINT("worker.finish");
     if (options->cleanup)
         (void)options->cleanup(self, self->cluster->setup_arg,
                                options->setup_arg_size);

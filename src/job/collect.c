@@ -1,6 +1,7 @@
 /* Seeing what has ended, and waiting for it: the ring, next and result. */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/point.h"
 #include "job/ledger.h"
 #include "pool/ended.h"
 #include "pool/provisional.h"
@@ -115,6 +116,7 @@ dsm__ledger_read(struct dsm__ledger *ledger)
         }
         if (entry != DSM__ENTRY_VOID)
             follow(ledger, entry);
+        DSM__POINT("job.read");
         /* What is behind a gap is not to be read again. */
         atomic_store_explicit(place, gaps ? DSM__ENTRY_VOID : 0,
                               memory_order_relaxed);

@@ -363,6 +363,7 @@ dsm__job_recycle(struct dsm_job *job)
         slot->flags & DSM__JOB_LARGE_PUBLISHED)
         dsm__parcels_remove(ledger->control, ledger->program, job->index);
     return_crates(job);
+    DSM__POINT("job.recycle");
     if (slot->flags & DSM__JOB_PUBLISHED)
         atomic_store_explicit(&dsm__job_body(job)->exchange, 0,
                               memory_order_relaxed);

@@ -258,6 +258,7 @@ push(const struct order *order, struct dsm_job *job, uint64_t tail)
     atomic_store_explicit(
         dsm__queued_entry(ledger->control, ledger->program, order->ring, tail),
         dsm__job_entry(turn, job->index), memory_order_relaxed);
+    DSM__POINT("job.push");
 }
 
 /* With seq_cst, as then it is looked whether workers must be told. */
@@ -366,6 +367,7 @@ place(struct order *order, dsm_job **jobs)
         error = fill(order, chain);
     if (large)
         pthread_mutex_lock(lock);
+    DSM__POINT("job.fill");
     if (error)
         give_back(chain);
     else

@@ -100,6 +100,7 @@ dsm_worker_return(dsm_worker *self, const void *result, size_t size)
     } else if (size) {
         memcpy(body->result, result, size);
     }
+    DSM__POINT("job.return");
     if (!error)
         self->job->result_size = size;
     return error;

@@ -253,6 +253,7 @@ dsm__program_settled(struct dsm__control *control, unsigned program)
 
         atomic_store(&job->word, dsm__job_word(turn, 0, DSM__JOB_FREE));
     }
+    DSM__POINT("job.settle");
     if (board->slots)
         dsm__parcels_remove_all(control, program);
     dsm__bell_remove(control->name, program);

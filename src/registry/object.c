@@ -60,6 +60,7 @@ finish_removal(struct dsm__control *control, struct dsm__object *object)
         return;
     }
     unlink_segment(control, object);
+    DSM__POINT("object.unlinked");
     object->died = next_generation(control);
     set_state(object, DSM__GONE);
 }
@@ -90,6 +91,7 @@ recover(struct dsm__control *control)
     for (uint64_t k = 0; k < control->objects; k++) {
         struct dsm__object *object = &dsm__slot(control, k)->object;
 
+        DSM__POINT("object.recover");
         if (state_of(object) == DSM__BUILDING) {
             if (object->kind == DSM_OBJECT_ARRAY)
                 unlink_segment(control, object);
@@ -106,6 +108,7 @@ dsm__registry_lock(struct dsm__member *member)
     int result = dsm__mutex_lock(member->control, &member->control->registry,
                                  DSM__NO_DEADLINE);
 
+    DSM__POINT("object.lock");
     if (result == 1)
         recover(member->control);
     if (result >= 0)

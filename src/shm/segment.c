@@ -72,6 +72,7 @@ dsm__segment_create(int *fd, const char *path, size_t bytes)
     *fd = retry_open(path, O_RDWR | O_CREAT | O_EXCL);
     if (*fd < 0)
         return dsm__fail_errno("cannot create segment %s", path);
+    DSM__POINT("segment.create");
     /* The umask may have taken bits away from 0600. */
     if (fchmod(*fd, 0600) < 0)
         error = dsm__fail_errno("cannot set the mode of segment %s", path);
@@ -251,6 +252,7 @@ dsm__segment_remove(const char *path)
         if (status.st_nlink == 1)
             (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
                             status.st_size);
+        DSM__POINT("segment.remove");
         close(fd);
     }
     unlink(path);

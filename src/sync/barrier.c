@@ -139,6 +139,7 @@ pthread_kind_wait(struct dsm_barrier *barrier, struct dsm__control *control)
     }
     begin = dsm__trace_begin();
     result = pthread_barrier_wait(&barrier->pthread);
+    DSM__POINT("barrier.passed");
     atomic_fetch_sub(&barrier->inside, 1);
     dsm__trace_span(DSM__TRACE_BARRIER, begin, barrier->object.name, 0, 0);
     return result == PTHREAD_BARRIER_SERIAL_THREAD ? 1 : 0;

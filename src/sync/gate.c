@@ -125,6 +125,7 @@ dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
     /* Whole rounds may have arrived that were not let through yet. */
     if (count > parties)
         then += (count - 1) / parties * GENERATION;
+    DSM__POINT("gate.arrived");
     /* Two pauses a look: whoever looks all the time takes the line away from
      * the one who is just about to open the gate and to arrive again. */
     for (int k = 0; k < 50; k++) {

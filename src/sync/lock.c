@@ -157,6 +157,7 @@ acquire_slow(dsm_lock *lock, int error, int timeout_ms)
     dsm__trace_span(DSM__TRACE_LOCK, begin, name_of(lock), 0, 0);
     if (result < 0)
         return acquire_fail(result, lock);
+    DSM__POINT("lock.waited");
     held++;
     return result;
 }
@@ -172,6 +173,7 @@ dsm_lock_acquire(dsm_lock *lock, int timeout_ms)
     error = pthread_mutex_trylock(&lock->mutex);
     if (error)
         return acquire_slow(lock, error, timeout_ms);
+    DSM__POINT("lock.held");
     held++;
     return 0;
 }
@@ -183,10 +185,12 @@ dsm_lock_release(dsm_lock *lock)
 
     if (!dsm__identity_ok())
         return dsm__identity_fail(__func__);
+    DSM__POINT("lock.release");
     error = pthread_mutex_unlock(&lock->mutex);
     if (error)
         return dsm__fail(-error, "this thread does not hold lock '%s'",
                          name_of(lock));
+    DSM__POINT("lock.released");
     held--;
     return 0;
 }

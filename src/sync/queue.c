@@ -161,6 +161,7 @@ attempt(dsm_queue *queue, const struct side *side, void *message,
     DSM__POINT(side->push ? "queue.push" : "queue.pop");
     /* seq_cst: pairs with the sleeper's flag, see dsm__wake. */
     atomic_store_explicit(side->mine, mine + 1, memory_order_seq_cst);
+    DSM__POINT("queue.moved");
     return 0;
 }
 
@@ -176,9 +177,11 @@ locked_attempt(dsm_queue *queue, const struct side *side, void *message,
         return result;
     result = attempt(queue, side, message, seen);
     pthread_mutex_unlock(&queue->mutex);
-    if (result == 0)
-        dsm__wake(dsm__lower(side->mine), side->their_sleeping);
-    return result;
+    if (result < 0)
+        return result;
+    DSM__POINT("queue.wake");
+    dsm__wake(dsm__lower(side->mine), side->their_sleeping);
+    return 0;
 }
 
 static int
@@ -260,6 +263,7 @@ dsm_queue_close(dsm_queue *queue)
     if (!dsm__identity_ok())
         return dsm__identity_fail(__func__);
     atomic_store(&queue->closed, 1);
+    DSM__POINT("queue.close");
     wake_both(queue);
     return 0;
 }
