@@ -1,0 +1,104 @@
+#!/bin/sh
+# Checks the models in this folder with spin: each as it is, in all its states,
+# and with each of its bugs, which must be found.
+#
+#   tests/model/run.sh [--quick] [MODEL...]     all models, if none is named
+#
+# A row below is: model, case ("BUG_..." is a bug, to be found), sizes, what it
+# shows.  --quick leaves out the rows marked "slow".
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+
+rows() {
+    cat <<END
+barrier region PARTIES=2 'a worker dies in one of two regions of two rounds'
+barrier supervisor PARTIES=2,REGIONS=1,ROUNDS=1,SUPERVISOR_DEATHS=1 'a worker dies, and the supervisor'
+barrier left PARTIES=2,LEAVES=1,DEATHS=0 'a worker leaves before the others come'
+barrier three PARTIES=3,ROUNDS=1,REGIONS=1 'a worker of three dies' slow
+barrier BUG_NO_BREAK PARTIES=2 'nobody breaks the gate of a dead party'
+barrier BUG_BREAK_WAKES_FIRST PARTIES=2 'sleepers are woken, then it is broken'
+barrier BUG_NO_COMPARE PARTIES=2 'a sleeper does not look again at the word'
+barrier BUG_LETS_BROKEN_THROUGH PARTIES=3,ROUNDS=1,REGIONS=1 'the last to come does not look whether it broke'
+barrier BUG_REGION_FIRST PARTIES=2 'the region is read before it is asked whether one runs'
+queue whole EACH=2 'every message is popped once, and no slice is needed'
+queue death CLOSES,DEATHS=1,EACH=1 'one dies at any step, then it is closed'
+queue interrupt INTERRUPTS,DEATHS=1,PUSHERS=1 'one dies, and the region is interrupted'
+queue BUG_SEEN_LATE EACH=1 'a sleeper waits for a change of what it reads now'
+queue BUG_COUNTS_LATE EACH=1 'a sleeper is counted after its last look'
+queue BUG_COUNTS_FIRST CLOSES,DEATHS=1,EACH=1 'a message counts before it was copied'
+END
+}
+
+# What the output of a search says: "0", "1" or, if it was cut short, "?".
+errors_in() {
+    if grep -Eq 'max search depth too small|out of memory|Search not completed|VECTORSZ' "$1"; then
+        grep -q 'errors: [1-9]' "$1" && echo 1 || echo '?'
+    else
+        sed -n 's/.*errors: \([0-9]*\).*/\1/p' "$1"
+    fi
+}
+
+# MODEL CASE SIZES TEXT: one row; its line on stdout, what was said in a file.
+one() {
+    work=$scratch/$1.$2
+    defines=$(echo "-D$3" | sed 's/,/ -D/g')
+    case $2 in
+    BUG_*) defines="$defines -D$2" want=1 ;;
+    *) want=0 ;;
+    esac
+    mkdir "$work"
+    cd "$work"
+    # A search may take all of its 900 MiB and no more.
+    # shellcheck disable=SC2086
+    spin -a $defines "$here/$1.pml" >said 2>&1 &&
+        ${CC-cc} -O1 -w -DSAFETY -DNOREDUCE -DMEMLIM=900 -o pan pan.c \
+            >>said 2>&1 &&
+        ./pan -m200000 -w22 >>said 2>&1 || true
+    found=$(errors_in said)
+    states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' said)
+    depth=$(sed -n 's/.*depth reached \([0-9]*\).*/\1/p' said)
+    seconds=$(sed -n 's/.*elapsed time \([0-9.e-]*\) seconds.*/\1/p' said)
+    if [ "$found" != "$want" ]; then
+        result=FAILED
+    elif [ $want = 1 ]; then
+        result=$(sed -n 's/^pan:1: \(assertion violated \)*\(.*\) (at depth.*/caught: \2/p' said)
+    else
+        result=right
+    fi
+    printf '%-8s %-24s %9s %6s %8s  %-46s %s\n' "$1" "$2" "${states:--}" \
+        "${depth:--}" "${seconds:--}" "$result" "$4"
+    if [ "$result" = FAILED ]; then
+        sed 's/^/    /' said >&2
+        exit 1
+    fi
+}
+
+if [ "${1-}" = --one ]; then
+    scratch=$2
+    shift 2
+    one "$@"
+    exit
+fi
+command -v spin >/dev/null || {
+    echo "spin is not installed"
+    exit 77
+}
+skip='^$'
+if [ "${1-}" = --quick ]; then
+    skip=' slow$'
+    shift
+fi
+models=$(echo "^(${*:-.*}) " | tr ' ' '|' | sed 's/|$/ /')
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+printf '%-8s %-24s %9s %6s %8s  %-46s %s\n' model case states depth seconds \
+    result 'what it shows'
+status=0
+rows | grep -E "$models" | grep -Ev "$skip" | sed 's/ slow$//' |
+    xargs -L1 -P"$(nproc)" sh "$here/run.sh" --one "$scratch" \
+    >"$scratch/table" || status=1
+cat "$scratch/table"
+echo "# PASS: $(grep -vc FAILED "$scratch/table" || true)"
+echo "# FAIL: $(grep -c FAILED "$scratch/table" || true)"
+exit $status
