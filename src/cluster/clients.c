@@ -7,6 +7,7 @@
 #include "cluster/outcome.h"
 #include "cluster/watch.h"
 #include "pool/recover.h"
+#include "shm/segment.h"
 #include "sync/barrier.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ dsm__clients_listen(struct dsm__watch *watch)
     unlink(address.sun_path);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
         chmod(address.sun_path, 0600) < 0 || listen(fd, 16) < 0) {
-        error = dsm__fail_errno("cannot listen on %s", address.sun_path);
+        error = dsm__segment_refused("listen on", address.sun_path);
         close(fd);
         return error;
     }

@@ -25,6 +25,22 @@ dsm__command_address(struct sockaddr_un *address, const char *cluster)
            strnlen(path, sizeof address->sun_path - 1));
 }
 
+/* Where a cluster has just ended, somebody else may have taken the name. */
+static int
+check_peer(int fd, const struct sockaddr_un *address)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return dsm__fail_errno("cannot tell who listens on %s",
+                               address->sun_path);
+    if (peer.uid != geteuid())
+        return dsm__fail(-EPERM, "%s belongs to user %lu, not to you",
+                         address->sun_path, (unsigned long)peer.uid);
+    return 0;
+}
+
 int
 dsm__command_connect(const char *cluster)
 {
@@ -36,8 +52,13 @@ dsm__command_connect(const char *cluster)
     if (fd < 0)
         return dsm__fail_errno("cannot make a socket");
     dsm__command_address(&address, cluster);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
+        error = check_peer(fd, &address);
+        if (!error)
+            return fd;
+        close(fd);
+        return error;
+    }
     error = -errno;
     close(fd);
     return dsm__fail(DSM_ESTALE,

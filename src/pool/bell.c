@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "os/process.h"
 #include "shm/name.h"
+#include "shm/segment.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ dsm__bell_make(const char *cluster, unsigned program)
     if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
         chmod(address.sun_path, 0600) == 0)
         return fd;
-    error = dsm__fail_errno("cannot bind socket %s", address.sun_path);
+    error = dsm__segment_refused("bind socket", address.sun_path);
     close(fd);
     return error;
 }

@@ -37,6 +37,20 @@ retry_open(const char *path, int flags)
 }
 
 int
+dsm__segment_refused(const char *what, const char *path)
+{
+    struct stat status;
+    int error = errno;
+    bool other = lstat(path, &status) == 0 && status.st_uid != geteuid();
+
+    errno = error;
+    if (!other)
+        return dsm__fail_errno("cannot %s %s", what, path);
+    return dsm__fail_errno("cannot %s %s, which belongs to user %lu", what,
+                           path, (unsigned long)status.st_uid);
+}
+
+int
 dsm__segment_limit(const char *path, size_t bytes)
 {
     struct rlimit limit;
@@ -71,7 +85,7 @@ dsm__segment_create(int *fd, const char *path, size_t bytes)
 
     *fd = retry_open(path, O_RDWR | O_CREAT | O_EXCL);
     if (*fd < 0)
-        return dsm__fail_errno("cannot create segment %s", path);
+        return dsm__segment_refused("create segment", path);
     DSM__POINT("segment.create");
     /* The umask may have taken bits away from 0600. */
     if (fchmod(*fd, 0600) < 0)
@@ -114,7 +128,7 @@ dsm__segment_link(int fd, const char *path)
     /* The umask may have taken bits away from 0600. */
     if (fchmod(fd, 0600) < 0 ||
         linkat(AT_FDCWD, itself, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0)
-        return dsm__fail_errno("cannot create segment %s", path);
+        return dsm__segment_refused("create segment", path);
     return 0;
 }
 
@@ -123,11 +137,11 @@ check(int fd, const char *path, struct stat *status)
 {
     if (fstat(fd, status) < 0)
         return dsm__fail_errno("cannot look at segment %s", path);
-    if (!S_ISREG(status->st_mode))
-        return dsm__fail(DSM_EFORMAT, "%s is not a regular file", path);
     if (status->st_uid != geteuid())
         return dsm__fail(-EPERM, "%s belongs to user %lu, not to you", path,
                          (unsigned long)status->st_uid);
+    if (!S_ISREG(status->st_mode))
+        return dsm__fail(DSM_EFORMAT, "%s is not a regular file", path);
     return 0;
 }
 
@@ -138,7 +152,7 @@ dsm__segment_open(int *fd, const char *path, bool writable, struct stat *status)
 
     *fd = retry_open(path, writable ? O_RDWR : O_RDONLY);
     if (*fd < 0)
-        return dsm__fail_errno("cannot open segment %s", path);
+        return dsm__segment_refused("open segment", path);
     error = check(*fd, path, status);
     if (error) {
         close(*fd);

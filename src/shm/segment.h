@@ -22,6 +22,10 @@ int dsm__segment_create_unnamed(int *fd, const char *path, size_t bytes);
 /* Gives it the name.  -EEXIST when that is taken. */
 int dsm__segment_link(int fd, const char *path);
 
+/* Fails with errno: what could not be done with the path, and whose it is where
+ * another user has taken the name. */
+int dsm__segment_refused(const char *what, const char *path);
+
 /* Whether RLIMIT_FSIZE lets a file of that size be: beyond it ftruncate, write
  * and fallocate would send SIGXFSZ.  0, -EFBIG. */
 int dsm__segment_limit(const char *path, size_t bytes);
