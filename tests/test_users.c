@@ -1,7 +1,7 @@
 /* Another user of the machine: he cannot read, open, delete or attach to what
  * is not his, and where he takes a name first the error says whose file it is,
  * the rest of the cluster works, and nothing of his is touched. */
-#include "hosts.h"
+#include "acts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,10 +16,6 @@
 #define OTHER 20002
 
 #define LARGE ((size_t)300000)
-
-/* Behind the scene: why somebody failed. */
-#define SENTENCE ((char *)test_shared + 2048)
-#define SENTENCE_SIZE 1024
 
 /* ---- Two users, who act in processes of their own. */
 
@@ -59,30 +55,11 @@ start_as(uid_t user, int (*body)(void *arg), void *arg)
     return test_host(act_as, &act);
 }
 
-/* Asserts that it ends well. */
-static void
-ck_well(pid_t pid)
-{
-    int status = test_reap(pid);
-
-    ck_assert_msg(status == 0, "status %#x: %s", (unsigned)status, SENTENCE);
-}
-
 static void
 as(uid_t user, int (*body)(void *arg), void *arg)
 {
     ck_well(start_as(user, body, arg));
 }
-
-/* Ends an act: what went wrong, and in which line. */
-#define WANT(condition)                                                        \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            snprintf(SENTENCE, SENTENCE_SIZE, "line %d: %s; %s; %s", __LINE__, \
-                     #condition, strerror(errno), dsm_last_error());           \
-            return 1;                                                          \
-        }                                                                      \
-    } while (0)
 
 static void
 begin(void)
@@ -131,13 +108,6 @@ return_much(dsm_worker *self, const void *arg, size_t arg_size)
     return dsm_worker_publish(self, arg, arg_size, 0) < 0
                ? 1
                : dsm_worker_return(self, arg, arg_size);
-}
-
-static bool
-go_on(const void *arg)
-{
-    (void)arg;
-    return scene()->go != 0;
 }
 
 /* With files of every kind. */
@@ -277,7 +247,7 @@ START_TEST(what_is_anothers_is_out_of_reach)
 
     begin();
     owner = start_as(OWNER, own_everything, NULL);
-    test_await(host_is_ready, NULL);
+    await_ready(owner);
     as(OTHER, try_files, NULL);
     /* Control segment, two arrays, two sockets, argument, result, provisional,
      * and both outputs. */
@@ -312,7 +282,7 @@ START_TEST(root_attaches_as_the_owner)
 
     begin();
     owner = start_as(OWNER, own_everything, NULL);
-    test_await(host_is_ready, NULL);
+    await_ready(owner);
     ck_well(test_host(attach_as_root, NULL));
     scene()->go = 1;
     ck_well(owner);
@@ -479,7 +449,7 @@ START_TEST(an_arrays_name_is_taken)
 
     begin();
     owner = start_as(OWNER, arrays_refused, NULL);
-    test_await(host_is_ready, NULL);
+    await_ready(owner);
     as(OTHER, plant, &planting);
     scene()->go = 1;
     ck_well(owner);
@@ -571,7 +541,7 @@ START_TEST(the_names_of_jobs_files_are_taken)
     begin();
     names_of_jobs(&planting);
     owner = start_as(OWNER, jobs_refused, NULL);
-    test_await(host_is_ready, NULL);
+    await_ready(owner);
     as(OTHER, plant, &planting);
     scene()->go = 1;
     ck_well(owner);
@@ -608,7 +578,7 @@ START_TEST(a_default_name_is_taken)
     begin();
     scene()->name[0] = '\0';
     owner = start_as(OWNER, create_default, NULL);
-    test_await(host_is_ready, NULL);
+    await_ready(owner);
     as(OTHER, plant, &planting);
     scene()->go = 1;
     ck_well(owner);
@@ -674,7 +644,7 @@ START_TEST(an_impostor_is_not_believed)
 
     begin();
     owner = start_as(OWNER, own_without_a_socket, NULL);
-    test_await(host_is_ready, NULL);
+    await_ready(owner);
     other = start_as(OTHER, listen_on_it, NULL);
     test_await(is_listening, NULL);
     as(OWNER, meet_an_impostor, NULL);
