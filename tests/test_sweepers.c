@@ -234,6 +234,46 @@ START_TEST(a_newborn_finds_its_name_taken)
 }
 END_TEST
 
+static void
+stop_and_limit(const char *point)
+{
+    struct rlimit limit = {4096, RLIM_INFINITY};
+
+    if (strcmp(point, "segment.create") != 0)
+        return;
+    dsm__point_hook = NULL;
+    raise(SIGSTOP);
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static int
+failing_newborn(void *argument)
+{
+    dsm__point_hook = stop_and_limit;
+    return newborn(argument);
+}
+
+/* The same, but then it could not be completed: what it takes away is not the
+ * other's. */
+START_TEST(a_newborn_fails_whose_name_is_taken)
+{
+    dsm_cluster *cluster;
+    pid_t host;
+
+    if (!private_shm())
+        return;
+    scene_begin();
+    host = test_host(failing_newborn, NULL);
+    test_await(test_stopped, &host);
+    cluster = create_whole();
+    kill(host, SIGCONT);
+    ck_assert_int_eq(test_reap(host), W_EXITCODE(1, 0));
+    ck_assert_int_eq(scene()->result, -EFBIG);
+    ck_whole(cluster);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 /* Two sweepers have come as far as they can while the newborn stands still:
  * one has it locked, the other wants to. */
 START_TEST(two_sweepers_and_a_newborn)
@@ -439,6 +479,7 @@ main(void)
     tests = test_case(suite, "newborns");
     tcase_add_test(tests, a_newborn_is_swept);
     tcase_add_test(tests, a_newborn_finds_its_name_taken);
+    tcase_add_test(tests, a_newborn_fails_whose_name_is_taken);
     tcase_add_test(tests, two_sweepers_and_a_newborn);
     tcase_add_test(tests, a_name_changes_hands);
     tests = test_case(suite, "many");

@@ -13,6 +13,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -78,6 +79,17 @@ set_size(int fd, const char *path, size_t bytes)
     return 0;
 }
 
+/* Takes away a segment that could not be completed, unless the name is
+ * another's by now: a sweeper may have found it, and whoever unlinks a segment
+ * that is not his own has it locked. */
+static void
+drop(int fd, const char *path)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && dsm__segment_is(fd, path))
+        unlink(path);
+    close(fd);
+}
+
 int
 dsm__segment_create(int *fd, const char *path, size_t bytes)
 {
@@ -93,8 +105,7 @@ dsm__segment_create(int *fd, const char *path, size_t bytes)
     else
         error = set_size(*fd, path, bytes);
     if (error) {
-        unlink(path);
-        close(*fd);
+        drop(*fd, path);
         *fd = -1;
     }
     return error;
