@@ -27,6 +27,14 @@ queue interrupt INTERRUPTS,DEATHS=1,PUSHERS=1 'one dies, and the region is inter
 queue BUG_SEEN_LATE EACH=1 'a sleeper waits for a change of what it reads now'
 queue BUG_COUNTS_LATE EACH=1 'a sleeper is counted after its last look'
 queue BUG_COUNTS_FIRST CLOSES,DEATHS=1,EACH=1 'a message counts before it was copied'
+sweep creators CREATORS=2,SWEEPERS=0 'two of one name, over a dead one or none, one dies'
+sweep failure CREATORS=2,SWEEPERS=0,DEATHS=0,FAILURES=1 'one of two cannot make its file as large as it is to be'
+sweep sweepers CREATORS=1,SWEEPERS=2,DEATHS=0 'two sweep while one is created' slow
+sweep BUG_NO_INODE CREATORS=2,SWEEPERS=1,DEATHS=0 'a sweeper does not look whether the file has its name'
+sweep BUG_NO_INODE_CREATOR CREATORS=2,SWEEPERS=1,DEATHS=0 'a creator does not'
+sweep BUG_NAME_FIRST CREATORS=2,SWEEPERS=1,DEATHS=0 'the control segment is unlinked before the arrays'
+sweep BUG_NO_TOMBSTONE CREATORS=2,SWEEPERS=1,DEATHS=0 'arrays without a cluster are unlinked without taking its name'
+sweep BUG_UNLINKS_UNLOCKED CREATORS=2,SWEEPERS=0,DEATHS=0,FAILURES=1 'who fails unlinks the name, whosever it is'
 END
 }
 

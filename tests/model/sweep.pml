@@ -4,7 +4,7 @@
  * Property.  Whoever may die, and at whatever step:
  *   - nobody but its owner unlinks the control segment or an array of a cluster
  *     that lives, that is, from when dsm__remains_lock told its creator that it
- *     has the name until the owner takes it away or is dead;
+ *     has the name, until the owner takes it away or is dead;
  *   - of several clusters of one name at most one lives, and it has the name;
  *   - a sweep that took a dead cluster's lock leaves nothing of it;
  *   - when all have ended or died, one sweep makes the name free, and nothing
@@ -21,8 +21,9 @@
  * directory and on one lock for each inode, which the kernel orders.
  *
  * Cases (run.sh): before it begins there is nothing, a dead cluster with an
- * array, or an array without a cluster, any of these.  "race": creators and a
- * sweeper, with deaths; "failure": in one ftruncate fails. */
+ * array or without, or an array without a cluster, any of these.  "creators": two
+ * creators, a death; "failure": one's ftruncate fails; "sweepers": one creator,
+ * two sweepers. */
 
 #ifndef CREATORS
 #define CREATORS 2
@@ -270,7 +271,7 @@ exists: sweep(error);
         :: else -> goto again
         fi;
 made:
-#ifndef BUG_NO_CLEAR
+#ifndef BUG_NO_CLEAR /* takes the states of CREATORS=2, SWEEPERS=1 to find */
         clear(fd); /* make_control */
 #else
         skip;
