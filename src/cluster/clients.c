@@ -20,8 +20,16 @@
 #include <time.h>
 #include <unistd.h>
 
-static void
-hold_spare(struct dsm__watch *watch)
+void
+dsm__spare_let(struct dsm__watch *watch)
+{
+    if (watch->spare >= 0)
+        close(watch->spare);
+    watch->spare = -1;
+}
+
+void
+dsm__spare_hold(struct dsm__watch *watch)
 {
     watch->spare = fcntl(watch->events, F_DUPFD_CLOEXEC, 0);
 }
@@ -44,7 +52,7 @@ dsm__clients_listen(struct dsm__watch *watch)
         return error;
     }
     watch->listener = fd;
-    hold_spare(watch);
+    dsm__spare_hold(watch);
     return 0;
 }
 
@@ -73,7 +81,7 @@ turn_away(struct dsm__watch *watch)
     const struct timespec pause = {.tv_nsec = 10 * DSM__NS_PER_MS};
     int fd;
 
-    close(watch->spare);
+    dsm__spare_let(watch);
     fd = accept4(watch->listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0) {
         reply(fd, -EMFILE, 0,
@@ -85,7 +93,7 @@ turn_away(struct dsm__watch *watch)
         /* Somebody took that one, too: do not spin for it. */
         nanosleep(&pause, NULL);
     }
-    hold_spare(watch);
+    dsm__spare_hold(watch);
 }
 
 void

@@ -216,7 +216,9 @@ dsm__workers_reap(struct dsm__watch *watch)
     }
     if (!any)
         return;
+    dsm__spare_let(watch);
     dsm__kill_children(watch->pids, watch->control->workers);
+    dsm__spare_hold(watch);
     if (!watch->retry)
         dsm__workers_start(watch);
     if (watch->refresher >= 0 && !watch->replaced)

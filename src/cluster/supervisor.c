@@ -245,6 +245,18 @@ open_events(struct dsm__watch *watch)
     return error;
 }
 
+/* What is done in the end opens files, of which there may be no more. */
+static void
+stop_watching(struct dsm__watch *watch)
+{
+    const int fds[] = {watch->listener, watch->signals, watch->events};
+
+    dsm__spare_let(watch);
+    for (size_t k = 0; k < sizeof fds / sizeof *fds; k++)
+        if (fds[k] >= 0)
+            close(fds[k]);
+}
+
 /* Takes the one lock that says that it lives. */
 static void
 become_supervisor(struct dsm__watch *watch)
@@ -296,6 +308,7 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
         tell(control);
         loop(&watch);
     }
+    stop_watching(&watch);
     dsm__kill_children(NULL, 0);
     dsm__trace_end(cluster->trace);
     DSM__POINT("supervisor.unlink");

@@ -11,7 +11,7 @@ struct dsm__watch {
     int events;     /* the epoll set */
     int signals;    /* signalfd of SIGCHLD */
     int listener;   /* for clients */
-    int spare;      /* a descriptor to refuse a client with, or -1 */
+    int spare;      /* a descriptor for when there is no other, or -1 */
     int command;    /* the controller's connection, or -1 */
     int controller; /* a pidfd of it, or -1 */
     pid_t controller_pid;
@@ -70,6 +70,9 @@ int64_t dsm__errands_next(const struct dsm__watch *watch, int64_t now);
 /* clients.c */
 int dsm__clients_listen(struct dsm__watch *watch);
 void dsm__clients_accept(struct dsm__watch *watch);
+/* Lets go of the spare descriptor, for what needs one, and takes it back. */
+void dsm__spare_let(struct dsm__watch *watch);
+void dsm__spare_hold(struct dsm__watch *watch);
 /* One message of a connection.  False: it is closed. */
 bool dsm__clients_serve(struct dsm__watch *watch, int fd, int client);
 void dsm__clients_forget(struct dsm__watch *watch, int client);

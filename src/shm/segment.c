@@ -44,6 +44,12 @@ dsm__segment_refused(const char *what, const char *path)
     int error = errno;
     bool other = lstat(path, &status) == 0 && status.st_uid != geteuid();
 
+    /* A new file takes no bytes yet. */
+    if (error == ENOSPC)
+        return dsm__fail(-ENOSPC,
+                         "cannot %s %s: there is no room for more files (of a "
+                         "tmpfs, raise nr_inodes)",
+                         what, path);
     errno = error;
     if (!other)
         return dsm__fail_errno("cannot %s %s", what, path);
