@@ -372,6 +372,7 @@ dsm__worker_main(dsm_cluster *cluster, unsigned id, pid_t parent)
 {
     dsm_worker *self = &cluster->self;
 
+    DSM__OUTERMOST();
     become_worker(cluster, id, parent);
     dsm__worker_init(self, cluster, id);
     process_self = self;

@@ -43,6 +43,21 @@ void dsm__stdio_purge(void);
 /* The name of the running program, without its directory; never NULL. */
 const char *dsm__program_name(void);
 
+/* Makes the calling function the outermost for whoever unwinds the stack.  A
+ * worker runs on a copy of its host's: a C++ exception that left its function
+ * would find the handlers around dsm_cluster_create, and the program go on
+ * twice.  So it finds none, which is std::terminate; and pthread_exit runs no
+ * destructors of the host's frames. */
+#if defined __x86_64__
+#define DSM__OUTERMOST() __asm__ volatile(".cfi_undefined rip")
+#elif defined __aarch64__
+#define DSM__OUTERMOST() __asm__ volatile(".cfi_undefined x30")
+#elif defined __riscv
+#define DSM__OUTERMOST() __asm__ volatile(".cfi_undefined ra")
+#else
+#define DSM__OUTERMOST() ((void)0)
+#endif
+
 /* "SIGSEGV", "SIGKILL"; "signal 42" is written to a thread-local buffer. */
 const char *dsm__signal_name(int signal);
 
