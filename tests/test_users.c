@@ -258,6 +258,79 @@ START_TEST(what_is_anothers_is_out_of_reach)
 }
 END_TEST
 
+/* ---- dsmctl, of the build or as it is installed beside it. */
+
+static const char *
+dsmctl(void)
+{
+    static char command[600];
+    const char *build = getenv("top_builddir");
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/tools/.libs/dsmctl", build ? build : ".");
+    if (access(path, F_OK) < 0) /* without shared libraries */
+        snprintf(path, sizeof path, "%s/tools/dsmctl", build ? build : ".");
+    snprintf(command, sizeof command, "LD_LIBRARY_PATH='%s/.libs' '%s'",
+             build ? build : ".", path);
+    return command;
+}
+
+/* What it exits with, and whether it says, or says not, the cluster's name. */
+static int
+run_dsmctl(const char *arguments, bool *named)
+{
+    char command[800], line[400];
+    FILE *output;
+    int status;
+
+    snprintf(command, sizeof command, "%s %s 2>&1", dsmctl(), arguments);
+    output = popen(command, "re");
+    if (!output)
+        return -1;
+    *named = false;
+    while (fgets(line, sizeof line, output))
+        *named = *named || strstr(line, scene()->name);
+    status = pclose(output);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int
+try_dsmctl(void *arg)
+{
+    static const char *const on_one[] = {"list", "delete",  "delete --force",
+                                         "stop", "refresh", "top --once"};
+    char arguments[128];
+    bool named;
+
+    (void)arg;
+    if (run_dsmctl("--version", &named) != 0) {
+        fprintf(stderr, "another user cannot start dsmctl: not tested\n");
+        return 0;
+    }
+    WANT(run_dsmctl("list", &named) == 0 && !named);
+    WANT(run_dsmctl("clean", &named) == 0 && !named);
+    WANT(run_dsmctl("top --once", &named) == 0 && !named);
+    for (size_t k = 0; k < sizeof on_one / sizeof *on_one; k++) {
+        snprintf(arguments, sizeof arguments, "%s %s", on_one[k],
+                 scene()->name);
+        WANT(run_dsmctl(arguments, &named) == 1 && named);
+    }
+    return 0;
+}
+
+START_TEST(dsmctl_knows_nothing_of_it)
+{
+    pid_t owner;
+
+    begin();
+    owner = start_as(OWNER, own_everything, NULL);
+    await_ready(owner);
+    as(OTHER, try_dsmctl, NULL);
+    scene()->go = 1;
+    ck_well(owner);
+}
+END_TEST
+
 /* Root has clusters of its own; for a user's it becomes that user. */
 static int
 attach_as_root(void *arg)
@@ -685,6 +758,7 @@ main(void)
         return 77;
     }
     tcase_add_test(tests, what_is_anothers_is_out_of_reach);
+    tcase_add_test(tests, dsmctl_knows_nothing_of_it);
     tcase_add_test(tests, root_attaches_as_the_owner);
     tcase_add_test(tests, an_impostor_is_not_believed);
     tests = test_case(suite, "names");
