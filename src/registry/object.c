@@ -102,6 +102,13 @@ recover(struct dsm__control *control)
     }
 }
 
+static int
+gone(const struct dsm__control *control)
+{
+    return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
+                     control->name);
+}
+
 int
 dsm__registry_lock(struct dsm__member *member)
 {
@@ -114,8 +121,7 @@ dsm__registry_lock(struct dsm__member *member)
     if (result >= 0)
         return 0;
     if (result == DSM_ESTALE)
-        return dsm__fail(result, "the supervisor of cluster '%s' is gone",
-                         member->control->name);
+        return gone(member->control);
     return dsm__fail(result, "cannot lock the registry of cluster '%s': %s",
                      member->control->name, dsm_strerror(result));
 }
@@ -140,8 +146,7 @@ dsm__object_begin(struct dsm__member **member, const dsm_cluster *cluster,
                          call, (*member)->control->name);
     /* Nobody would take away what is made now. */
     if (dsm__supervisor_dead((*member)->control))
-        return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
-                         (*member)->control->name);
+        return gone((*member)->control);
     return dsm__registry_lock(*member);
 }
 
@@ -159,10 +164,13 @@ dsm__object_begin_destroy(struct dsm__member **member,
     error = dsm__registry_lock(*member);
     if (error)
         return error;
-    /* A view maps nothing: a worker may drop its own within a region. */
+    /* A view maps nothing: a worker may drop its own within a region.  Nobody
+     * is left to end one whose supervisor died. */
     if (object->kind != DSM__VIEW && dsm__region_active(control))
-        error = dsm__fail(-EBUSY, "%s '%s' cannot go while a region runs", kind,
-                          object->name);
+        error = dsm__supervisor_dead(control)
+                    ? gone(control)
+                    : dsm__fail(-EBUSY, "%s '%s' cannot go while a region runs",
+                                kind, object->name);
     else if (state_of(object) != DSM__LIVE)
         error = dsm__fail(-ENOENT, "%s '%s' was destroyed already", kind,
                           object->name);
