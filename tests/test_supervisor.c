@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 /* ---- Who kills it: a process of its own, forked before the cluster is there.
@@ -218,6 +219,47 @@ START_TEST(dies_while_the_controller_works)
                  DSM_ESTALE, "supervisor");
     ck_within_a_second(scene()->since);
     ck_assert_int_eq(test_reap(killer), 0);
+    ck_dead(cluster);
+}
+END_TEST
+
+/* A worker may live a moment longer than its supervisor, here until it is told:
+ * that nobody comes is not the other's fault, who has left. */
+static bool
+was_told(const void *arg)
+{
+    (void)arg;
+    return scene()->result != 0;
+}
+
+static int
+outlive_the_supervisor(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    (void)arg, (void)arg_size;
+    if (dsm_worker_id(self) == 0)
+        return !test_poll(was_told, NULL);
+    prctl(PR_SET_PDEATHSIG, 0);
+    scene()->waiting = getpid();
+    scene()->result = dsm_worker_barrier(self);
+    return 0;
+}
+
+START_TEST(dies_before_its_worker)
+{
+    pid_t killer = start_killer(somebody_waits);
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
+    dsm_cluster *cluster;
+
+    scene_begin();
+    options.name = scene()->name;
+    options.controller_works = true;
+    ck_dsm(dsm_cluster_create(&cluster, 2, &options));
+    ck_dsm(scene_populate(cluster));
+    ck_dsm_error(dsm_cluster_run(cluster, outlive_the_supervisor, NULL, 0),
+                 DSM_ESTALE, "supervisor");
+    ck_assert_int_eq(scene()->result, DSM_ESTALE);
+    ck_assert_int_eq(test_reap(killer), 0);
+    kill(scene()->waiting, SIGKILL);
     ck_dead(cluster);
 }
 END_TEST
@@ -627,6 +669,7 @@ main(void)
     tcase_add_test(tests, dies_idle);
     tcase_add_loop_test(tests, dies_while_a_worker_waits, 0, 2 * WAITINGS);
     tcase_add_loop_test(tests, dies_while_the_controller_works, 0, 3);
+    tcase_add_test(tests, dies_before_its_worker);
     tcase_add_loop_test(tests, dies_while_an_attached_program_waits, 0, CALLS);
     tcase_add_loop_test(tests, dies_while_the_controller_waits, 0, CALLS);
     tcase_add_test(tests, dies_while_a_create_waits);

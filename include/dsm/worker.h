@@ -41,10 +41,11 @@ DSM_API dsm_range dsm_worker_range(const dsm_worker *self, size_t n)
     DSM_NONNULL(1);
 
 /* Waits until every worker of the region is here.  0, or DSM_EBROKEN when one
- * died, failed, left its function or was cancelled; then the region fails
- * anyway, so a caller may ignore it.  What a worker wrote before the barrier,
- * all see after it.  A centralized barrier with a generation count (Mellor-
- * Crummey and Scott 1991), on which only the long waits cost a system call. */
+ * died, failed, left its function or was cancelled, or DSM_ESTALE when the
+ * supervisor did; then the region fails anyway, so a caller may ignore it. What
+ * a worker wrote before the barrier, all see after it.  A centralized barrier
+ * with a generation count (Mellor-Crummey and Scott 1991), on which only the
+ * long waits cost a system call. */
 DSM_API int dsm_worker_barrier(dsm_worker *self) DSM_NONNULL(1);
 
 /* Combines values[0..n-1] of all workers element by element with `op`, in the

@@ -71,13 +71,20 @@ dsm_worker_barrier(dsm_worker *self)
     if (result >= 0)
         return 0;
     if (!dsm__region_interrupted(control)) {
-        /* Nobody died: one has left and will never come. */
-        dsm__outcome_fail(control, self->slot, DSM_EBROKEN,
-                          "worker %u waited at the worker barrier of region "
-                          "%u, which another had left already",
-                          self->id, self->region);
+        if (result == DSM_ESTALE)
+            dsm__outcome_fail(control, self->slot, DSM_ESTALE,
+                              "the supervisor of cluster '%s' is gone",
+                              control->name);
+        else /* nobody died: one has left and will never come */
+            dsm__outcome_fail(control, self->slot, DSM_EBROKEN,
+                              "worker %u waited at the worker barrier of "
+                              "region %u, which another had left already",
+                              self->id, self->region);
         dsm__region_interrupt(control, self->region, DSM__LOST);
     }
+    if (result == DSM_ESTALE)
+        return dsm__fail(result, "the supervisor of cluster '%s' is gone",
+                         control->name);
     return dsm__fail(DSM_EBROKEN,
                      "the worker barrier of region %u lost a participant",
                      self->region);
