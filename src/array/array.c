@@ -247,6 +247,21 @@ dsm_array_create(dsm_array **array, dsm_cluster *cluster, const char *name,
     return error ? error : dsm__array_create(array, cluster, name, &npy, NULL);
 }
 
+/* Whether an array that was found is what its file was made for. */
+static bool
+is_sound(const struct dsm_array *array, const struct dsm__control *control)
+{
+    const struct dsm__object *object = &array->object;
+    struct dsm__npy npy;
+
+    return dsm__npy_set(&npy, array->type, array->ndim, array->shape) == 0 &&
+           array->count == npy.count &&
+           array->item_size == dsm_type_size(npy.type) &&
+           object->extent == extent_of(control, &npy) &&
+           array->data == object->place + DSM__NPY_HEADER &&
+           dsm__lock_sound(&array->lock, object);
+}
+
 int
 dsm_array_open(dsm_array **array, dsm_cluster *cluster, const char *name,
                dsm_type type)
@@ -259,6 +274,8 @@ dsm_array_open(dsm_array **array, dsm_cluster *cluster, const char *name,
     if (error)
         return error;
     found = (struct dsm_array *)object;
+    if (!is_sound(found, dsm__member(cluster)->control))
+        return dsm__object_damaged(dsm__member(cluster), object);
     if (type != DSM_ANY && type != found->type)
         return dsm__fail(-EINVAL, "array '%s' has items of %s, not of %s", name,
                          dsm_type_name(found->type), dsm_type_name(type));

@@ -83,6 +83,8 @@ introduce(dsm_cluster *cluster, const char *name)
     DSM__POINT("attach.welcome");
     member->index = (unsigned)client;
     member->seen = &member->control->clients[client].seen;
+    /* Whatever it says: no array is mapped yet. */
+    atomic_store_explicit(member->seen, 0, memory_order_release);
     return 0;
 }
 

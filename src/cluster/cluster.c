@@ -33,7 +33,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CONTROL_MAX ((size_t)256 << 20)
 #define NAME_TRIES 100
 
 /* The n-th name to try: the user's, or PROGRAM-PID, PROGRAM-PID-2 and so on. */
@@ -104,7 +103,8 @@ create_control_file(dsm_cluster *cluster, char *name, const char *given,
 static size_t
 control_size(size_t space, unsigned workers)
 {
-    size_t size = CONTROL_MAX, least = dsm__control_layout(NULL, workers, 0);
+    size_t size = DSM__CONTROL_MAX,
+           least = dsm__control_layout(NULL, workers, 0);
     struct rlimit limit;
 
     while (size > space / 4)

@@ -101,7 +101,7 @@ describe(dsm_cluster_info *info, const struct dsm__control *control, int fd)
 {
     info->owner = control->owner;
     info->workers = control->workers;
-    info->age = (double)(time(NULL) - control->created);
+    info->age = (double)time(NULL) - (double)control->created;
     strcpy(info->program, control->program);
     strcpy(info->directory, control->directory);
     info->state = dsm__supervisor_dead(control) || unlocked(fd)

@@ -2,6 +2,7 @@
 #include "registry/control.h"
 
 #include "base/error.h"
+#include "registry/mutex.h"
 #include "registry/object.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PAGE_MAX (UINT64_C(1) << 40)
 #define TABLE_FIRST ((size_t)64 * sizeof(union dsm__slot))
 
 static size_t
@@ -61,12 +63,28 @@ text_ends(const char *text, size_t size)
     return memchr(text, '\0', size) != NULL;
 }
 
+/* So that nothing in it is misaligned, and no part reaches into the next. */
+static bool
+parts_are_apart(const struct dsm__control *c)
+{
+    return c->slots_offset % DSM__LINE == 0 &&
+           c->scratch_offset % DSM__LINE == 0 &&
+           c->objects_offset % DSM__LINE == 0 &&
+           c->arena_offset % DSM__LINE == 0 &&
+           c->arena_offset >=
+               c->objects_offset + c->objects_max * sizeof(union dsm__slot) &&
+           c->table_end <= c->arena_offset && c->arena_offset <= c->arena_end &&
+           c->arena_offset <= c->arena_top && c->arena_top <= c->arena_end &&
+           c->control_size <= c->space_top;
+}
+
 static bool
 offsets_fit(const struct dsm__control *c)
 {
     uint64_t table = c->pool.offset / 8;
 
-    return c->control_size <= c->space_size && c->control_size > sizeof *c &&
+    return c->pool.offset <= DSM__CONTROL_MAX &&
+           c->control_size <= c->space_size && c->control_size > sizeof *c &&
            c->pool.offset <= c->control_size && c->workers >= 1 &&
            c->workers <= DSM_WORKERS_MAX && c->first <= 1 &&
            c->first <= c->workers && c->slots_offset >= sizeof *c &&
@@ -84,6 +102,7 @@ offsets_fit(const struct dsm__control *c)
            c->arena_offset <= c->pool.offset &&
            c->arena_end <= c->pool.offset && c->arena_top <= c->pool.offset &&
            c->space_top <= c->space_size && c->array_page >= 4096 &&
+           c->array_page <= PAGE_MAX &&
            (c->array_page & (c->array_page - 1)) == 0;
 }
 
@@ -98,7 +117,10 @@ dsm__control_check(const struct dsm__control *copy, size_t file_size,
         return dsm__fail(DSM_EFORMAT,
                          "%s has layout %u, this library reads layout %u", path,
                          copy->layout, DSM__LAYOUT);
-    if (copy->control_size != file_size || !offsets_fit(copy) || !copy->base ||
+    if (copy->control_size != file_size || !offsets_fit(copy) ||
+        !parts_are_apart(copy) || !dsm__mutex_sound(&copy->alive) ||
+        !dsm__mutex_sound(&copy->registry) || copy->spins > DSM__TURNS_MAX ||
+        copy->yields > DSM__TURNS_MAX || !copy->base ||
         copy->base % 4096 != 0 || copy->base + copy->space_size < copy->base ||
         !text_ends(copy->name, sizeof copy->name) ||
         !dsm__name_legal(copy->name, strlen(copy->name)) ||

@@ -30,11 +30,13 @@
 #define DSM__LINE 64
 #define DSM__MAGIC UINT64_C(0x314c5443204d5344) /* "DSM CTL1" */
 #define DSM__LAYOUT 1
+#define DSM__CONTROL_MAX ((size_t)256 << 20) /* bytes, without the pool */
 #define DSM__CLIENTS_MAX 64
 #define DSM__PROGRAMS_MAX                                                      \
     (1 + DSM__CLIENTS_MAX) /* the controller is number 0 */
 #define DSM__BLOCK_MAX 16  /* jobs that a worker takes */
 #define DSM__ARG_INLINE 1024
+#define DSM__TURNS_MAX 1000
 #define DSM__SCRATCH ((size_t)4096) /* per worker: two halves */
 #define DSM__RELAYED_MAX (DSM__LINE - sizeof(struct dsm__event))
 #define DSM__RELAY_BROKEN (UINT32_C(1) << 31) /* in a relay's word */
@@ -176,7 +178,7 @@ struct dsm__control {
     uint32_t workers;    /* worker 0 may be the controller itself */
     uint32_t first;      /* the first worker that is a process */
     uint32_t detached;
-    uint32_t spins, yields; /* see sync/wait.h */
+    uint32_t spins, yields; /* see sync/wait.h; at most DSM__TURNS_MAX */
     int32_t grace_ms;       /* options.grace_ms */
     char name[DSM_NAME_MAX + 1];
     char program[64];

@@ -15,11 +15,6 @@ map_array(struct dsm__member *member, const struct dsm__object *object)
     struct stat status;
     int fd, error;
 
-    if (object->place < control->control_size ||
-        object->place > control->space_size ||
-        object->extent > control->space_size - object->place)
-        return dsm__fail(DSM_EFORMAT, "array '%s' lies outside of its cluster",
-                         object->name);
     dsm__path(path, control->directory, control->name, object->name);
     error = dsm__segment_open(&fd, path, true, &status);
     if (error)
@@ -38,14 +33,17 @@ sync_object(struct dsm__member *member, const struct dsm__object *object,
             uint64_t seen)
 {
     uint32_t state = atomic_load_explicit(&object->state, memory_order_acquire);
+    bool comes = state == DSM__LIVE && object->born > seen;
+    bool goes =
+        state == DSM__GONE && object->born <= seen && object->died > seen;
 
-    if (object->kind != DSM_OBJECT_ARRAY)
+    if (object->kind != DSM_OBJECT_ARRAY || (!comes && !goes))
         return 0;
-    if (state == DSM__LIVE && object->born > seen)
-        return map_array(member, object);
-    if (state == DSM__GONE && object->born <= seen && object->died > seen)
-        return dsm__space_hide(&member->space, object->place, object->extent);
-    return 0;
+    if (!dsm__object_sound(member, object))
+        return dsm__object_damaged(member, object);
+    return comes
+               ? map_array(member, object)
+               : dsm__space_hide(&member->space, object->place, object->extent);
 }
 
 int

@@ -26,6 +26,24 @@ dsm__mutex_init(pthread_mutex_t *mutex)
     return 0;
 }
 
+bool
+dsm__mutex_sound(const pthread_mutex_t *mutex)
+{
+#ifdef __GLIBC__
+    pthread_mutex_t fresh;
+    bool sound;
+
+    if (dsm__mutex_init(&fresh))
+        return false;
+    sound = mutex->__data.__kind == fresh.__data.__kind;
+    pthread_mutex_destroy(&fresh);
+    return sound;
+#else
+    (void)mutex;
+    return true;
+#endif
+}
+
 /* What a pthread call that tried to lock says, in this library's terms. */
 static int
 result_of(int error, pthread_mutex_t *mutex)

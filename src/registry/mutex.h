@@ -12,6 +12,10 @@
 /* Initialises a mutex that survives its holder. */
 int dsm__mutex_init(pthread_mutex_t *mutex);
 
+/* Whether a mutex that was found is of the kind that dsm__mutex_init makes: of
+ * another, calls might do anything. */
+bool dsm__mutex_sound(const pthread_mutex_t *mutex);
+
 /* The part of dsm__mutex_lock that waits, after a trylock that gave `error`. */
 int dsm__mutex_lock_slow(const struct dsm__control *control,
                          pthread_mutex_t *mutex, int error, int64_t deadline);

@@ -41,12 +41,54 @@ dsm__kind_name(dsm_object_kind kind)
     return name[kind <= DSM_OBJECT_QUEUE ? kind : 0];
 }
 
+/* Also one of the library's own, which begins with a dot. */
+static bool
+is_name(const char name[DSM_NAME_MAX + 1])
+{
+    return memchr(name, '\0', DSM_NAME_MAX + 1) && !strchr(name, '/');
+}
+
+static bool
+lies_within(const struct dsm__object *object, uint64_t begin, uint64_t end)
+{
+    return object->place >= begin && object->place <= end &&
+           object->extent <= end - object->place;
+}
+
+bool
+dsm__object_sound(const struct dsm__member *member,
+                  const struct dsm__object *object)
+{
+    const struct dsm__control *control = member->control;
+
+    if ((uint64_t)((const char *)object - (const char *)control) !=
+            object->self ||
+        !is_name(object->name))
+        return false;
+    if (object->kind == DSM_OBJECT_ARRAY)
+        return lies_within(object, control->control_size, member->space.size);
+    return object->kind != DSM_OBJECT_QUEUE ||
+           (lies_within(object, control->arena_offset, control->arena_end) &&
+            object->place % DSM__LINE == 0);
+}
+
+int
+dsm__object_damaged(const struct dsm__member *member,
+                    const struct dsm__object *object)
+{
+    return dsm__fail(DSM_EFORMAT, "%s '%.*s' of cluster '%s' is damaged",
+                     dsm__kind_name(object->kind), DSM_NAME_MAX, object->name,
+                     member->control->name);
+}
+
 static void
 unlink_segment(const struct dsm__control *control,
                const struct dsm__object *object)
 {
     char path[DSM__PATH_SIZE];
 
+    if (!is_name(object->name))
+        return;
     dsm__path(path, control->directory, control->name, object->name);
     dsm__segment_remove(path);
 }
@@ -220,7 +262,6 @@ take_slot(struct dsm__object **object, struct dsm__member *member,
     if (error)
         return error;
     *object = &dsm__slot(control, used)->object;
-    (*object)->self = (uint64_t)((char *)*object - (char *)control);
     /* Released so that whoever walks the table meets a slot with a kind. */
     atomic_store_explicit(&(*object)->kind, kind, memory_order_relaxed);
     atomic_store_explicit(&control->objects, used + 1, memory_order_release);
@@ -251,6 +292,7 @@ dsm__object_new(struct dsm__object **object, struct dsm__member *member,
     memset((char *)taken + sizeof *taken, 0,
            sizeof(union dsm__slot) - sizeof *taken);
     strcpy(taken->name, name);
+    taken->self = (uint64_t)((char *)taken - (char *)member->control);
     taken->place = place;
     taken->extent = extent;
     taken->born = taken->died = 0;
@@ -303,6 +345,8 @@ dsm__object_open(struct dsm__object **object, dsm_cluster *cluster,
         error = dsm__fail(-EINVAL, "'%s' in cluster '%s' is of kind %s, not %s",
                           name, member->control->name,
                           dsm__kind_name(found->kind), dsm__kind_name(kind));
+    else if (!dsm__object_sound(member, found))
+        error = dsm__object_damaged(member, found);
     dsm__registry_unlock(member);
     if (!error && kind == DSM_OBJECT_ARRAY)
         error = dsm__maps_sync(member);

@@ -77,8 +77,17 @@ struct dsm__object *dsm__object_find(const struct dsm__control *control,
  * -EEXIST. */
 int dsm__object_name_free(const struct dsm__control *control, const char *name);
 
+/* Whether what was found in a slot may be followed: it knows its place, its
+ * name is one, and it lies where its kind does. */
+bool dsm__object_sound(const struct dsm__member *member,
+                       const struct dsm__object *object);
+
+/* DSM_EFORMAT: it is not, or what its kind has besides is wrong. */
+int dsm__object_damaged(const struct dsm__member *member,
+                        const struct dsm__object *object);
+
 /* Finds a live object and brings this process's mappings up to date.  `kind`'s
- * name is in the sentence.  -ENOENT, -EINVAL. */
+ * name is in the sentence.  -ENOENT, -EINVAL, DSM_EFORMAT. */
 int dsm__object_open(struct dsm__object **object, dsm_cluster *cluster,
                      const char *name, dsm_object_kind kind);
 

@@ -92,15 +92,16 @@ static uint64_t
 find_gap(struct dsm__control *control, dsm_object_kind kind, uint64_t begin,
          uint64_t end, uint64_t extent, uint64_t alignment)
 {
-    uint64_t n = 0, at;
-    struct extent *taken = malloc((control->objects + 1) * sizeof *taken);
+    uint64_t n = 0, at, objects = control->objects;
+    struct extent *taken = malloc((objects + 1) * sizeof *taken);
 
     if (!taken)
         return 0;
-    for (uint64_t k = 0; k < control->objects; k++) {
+    for (uint64_t k = 0; k < objects; k++) {
         struct dsm__object *object = &dsm__slot(control, k)->object;
 
-        if (object->kind == kind && object->extent &&
+        if (object->kind == kind && object->extent && object->place <= end &&
+            object->extent <= end - object->place &&
             !dsm__reclaim(control, object)) {
             taken[n].begin = object->place;
             taken[n++].end = object->place + object->extent;

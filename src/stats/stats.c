@@ -13,7 +13,9 @@
 double
 dsm__seconds(const struct dsm__control *control, uint64_t ticks)
 {
-    double seconds = 1e-9 * (double)(dsm__now() - control->ns_then);
+    /* Unsigned, as `then` may be anything. */
+    uint64_t ns = (uint64_t)dsm__now() - (uint64_t)control->ns_then;
+    double seconds = 1e-9 * (double)ns;
     double since = (double)(dsm__ticks() - control->ticks_then);
 
     return since > 0 ? (double)ticks * seconds / since : 0;
@@ -35,7 +37,7 @@ state_of(const struct dsm__control *control, unsigned id)
         region != control->region.done.word &&
         !(control->region.ended[id / 64][region & 1] & bit))
         return DSM_WORKER_RUNNING;
-    return state;
+    return state <= DSM_WORKER_DEAD ? state : DSM_WORKER_DEAD;
 }
 
 /* What it works on now, as far as one look can tell. */

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define PARTIES_MAX 65535
+
 struct dsm_barrier {
     struct dsm__object object;
     struct dsm__gate gate;
@@ -47,10 +49,10 @@ pthread_kind_init(struct dsm_barrier *barrier)
 static int
 check(const char *name, unsigned parties, dsm_barrier_kind kind)
 {
-    if (parties < 1 || parties > 65535)
+    if (parties < 1 || parties > PARTIES_MAX)
         return dsm__fail(-EINVAL,
-                         "barrier '%s' for %u parties: 1 to 65535 are possible",
-                         name, parties);
+                         "barrier '%s' for %u parties: 1 to %d are possible",
+                         name, parties, PARTIES_MAX);
     if (kind != DSM_BARRIER_ROBUST && kind != DSM_BARRIER_PTHREAD)
         return dsm__fail(-EINVAL, "barrier '%s': there is no kind %d", name,
                          (int)kind);
@@ -83,6 +85,14 @@ dsm_barrier_create(dsm_barrier **barrier, dsm_cluster *cluster,
     return error;
 }
 
+static bool
+is_sound(const struct dsm_barrier *barrier)
+{
+    return barrier->gate.parties >= 1 && barrier->gate.parties <= PARTIES_MAX &&
+           (barrier->type == DSM_BARRIER_ROBUST ||
+            barrier->type == DSM_BARRIER_PTHREAD);
+}
+
 int
 dsm_barrier_open(dsm_barrier **barrier, dsm_cluster *cluster, const char *name)
 {
@@ -90,6 +100,10 @@ dsm_barrier_open(dsm_barrier **barrier, dsm_cluster *cluster, const char *name)
     int error = dsm__object_open(&object, cluster, name, DSM_OBJECT_BARRIER);
 
     *barrier = (struct dsm_barrier *)object;
+    if (!error && !is_sound(*barrier)) {
+        *barrier = NULL;
+        error = dsm__object_damaged(dsm__member(cluster), object);
+    }
     return error;
 }
 

@@ -42,6 +42,15 @@ dsm__lock_init(dsm_lock *lock, const struct dsm__object *object)
     return dsm__mutex_init(&lock->mutex);
 }
 
+bool
+dsm__lock_sound(const dsm_lock *lock, const struct dsm__object *object)
+{
+    return lock->owner == object->self &&
+           lock->self - object->self ==
+               (uint64_t)((const char *)lock - (const char *)object) &&
+           dsm__mutex_sound(&lock->mutex);
+}
+
 int
 dsm__lock_check_free(dsm_lock *lock, struct dsm__object *object)
 {
@@ -84,6 +93,10 @@ dsm_lock_open(dsm_lock **lock, dsm_cluster *cluster, const char *name)
     int error = dsm__object_open(&object, cluster, name, DSM_OBJECT_LOCK);
 
     *lock = error ? NULL : &((struct lock_object *)object)->lock;
+    if (!error && !dsm__lock_sound(*lock, object)) {
+        *lock = NULL;
+        error = dsm__object_damaged(dsm__member(cluster), object);
+    }
     return error;
 }
 

@@ -15,6 +15,9 @@ struct dsm_lock {
 /* Makes the lock at `lock`, part of `object`. */
 int dsm__lock_init(dsm_lock *lock, const struct dsm__object *object);
 
+/* Whether a lock that was found is one, of `object`. */
+bool dsm__lock_sound(const dsm_lock *lock, const struct dsm__object *object);
+
 /* -EBUSY, with a sentence, if somebody holds it. */
 int dsm__lock_check_free(dsm_lock *lock, struct dsm__object *object);
 

@@ -76,6 +76,16 @@ dsm_queue_create(dsm_queue **queue, dsm_cluster *cluster, const char *name,
     return error;
 }
 
+/* Whether each message of a queue that was found lies in its ring. */
+static bool
+is_sound(const struct dsm_queue *queue)
+{
+    return queue->capacity && queue->message_size &&
+           queue->message_size <= queue->stride && queue->stride % 8 == 0 &&
+           queue->capacity <= queue->object.extent / queue->stride &&
+           dsm__mutex_sound(&queue->mutex);
+}
+
 int
 dsm_queue_open(dsm_queue **queue, dsm_cluster *cluster, const char *name)
 {
@@ -83,6 +93,10 @@ dsm_queue_open(dsm_queue **queue, dsm_cluster *cluster, const char *name)
     int error = dsm__object_open(&object, cluster, name, DSM_OBJECT_QUEUE);
 
     *queue = (struct dsm_queue *)object;
+    if (!error && !is_sound(*queue)) {
+        *queue = NULL;
+        error = dsm__object_damaged(dsm__member(cluster), object);
+    }
     return error;
 }
 

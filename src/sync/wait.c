@@ -15,7 +15,7 @@ dsm__wait_tune(struct dsm__control *control, unsigned processes)
 {
     bool fits = processes <= dsm__cpu_count();
 
-    control->spins = fits ? 1000 : 200;
+    control->spins = fits ? DSM__TURNS_MAX : 200;
     control->yields = fits ? 0 : 100;
 }
 
