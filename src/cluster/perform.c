@@ -116,7 +116,8 @@ capture_output(dsm_worker *self)
 static struct dsm__body *
 body_of(const dsm_worker *self)
 {
-    return dsm__body(self->control, self->job);
+    return dsm__body(self->control, self->taker.program,
+                     dsm__entry_index(self->job_entry));
 }
 
 /* Or NULL. */
@@ -197,7 +198,9 @@ unpack(dsm_worker *self, dsm_fn *fn, const void **arg)
         return error;
     *arg = body_of(self)->arg_copy;
     if (!(job->given & DSM__JOB_LARGE_ARG))
-        return 0;
+        return job->arg_size <= DSM__JOB_ARG
+                   ? 0
+                   : dsm__fail(DSM_EFORMAT, "a job's argument is damaged");
     error = dsm__crate_borrow(&self->crates, &crate, self->control,
                               self->taker.program, body_of(self)->arg_crate);
     if (!error && crate->size < job->arg_size)

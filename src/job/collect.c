@@ -56,7 +56,7 @@ follow(struct dsm__ledger *ledger, uint64_t entry)
     struct dsm_job *job;
     uint64_t word;
 
-    if (index >= ledger->board->slots || !ledger->jobs[index].ledger)
+    if (index >= ledger->slots || !ledger->jobs[index].ledger)
         return;
     job = &ledger->jobs[index];
     word = dsm__job_load(job->slot);
@@ -77,7 +77,7 @@ prefetch(const struct dsm__ledger *ledger, uint64_t at)
         memory_order_relaxed);
     uint32_t index = dsm__entry_index(entry);
 
-    if (index < ledger->control->pool.jobs_max)
+    if (index < ledger->jobs_max)
         __builtin_prefetch(
             &dsm__job(ledger->control, ledger->program, index)->word);
 }
@@ -87,12 +87,19 @@ static void
 look_at_all(struct dsm__ledger *ledger)
 {
     atomic_store(&ledger->board->overflow, 0);
-    for (uint32_t k = 0; k < ledger->board->slots; k++) {
+    for (uint32_t k = 0; k < ledger->slots; k++) {
         uint64_t word =
             dsm__job_load(dsm__job(ledger->control, ledger->program, k));
 
         follow(ledger, dsm__job_entry(dsm__word_turn(word), k));
     }
+}
+
+/* No more than the ring holds, whatever the tail says. */
+static bool
+is_tail(const struct dsm__ledger *ledger, uint64_t tail)
+{
+    return tail - ledger->head <= 2 * ledger->control->pool.ring;
 }
 
 void
@@ -104,6 +111,8 @@ dsm__ledger_read(struct dsm__ledger *ledger)
     uint64_t head = ledger->head;
     bool gaps = false;
 
+    if (!is_tail(ledger, tail))
+        return;
     for (uint64_t at = head; at < tail; at++) {
         _Atomic uint64_t *place =
             dsm__ended_entry(ledger->control, ledger->program, at);
@@ -246,6 +255,8 @@ wait_unlocked(struct dsm__ledger *ledger, struct moment *moment, bool patient,
 
     if (error)
         return error;
+    if (!is_tail(ledger, atomic_load(&board->ended_tail)))
+        return dsm__fail(DSM_EFORMAT, "the table of jobs is damaged");
     moment->changes = atomic_load(&ledger->changes);
     moment->spins = ledger->unfinished < ledger->control->workers
                         ? ledger->control->spins
@@ -397,11 +408,14 @@ static int
 give_result(struct dsm_job *job, int code, const void **result, size_t *size)
 {
     struct dsm__job *slot = job->slot;
+    uint32_t flags = slot->flags;
     size_t bytes = dsm__word_worker(dsm__job_load(slot)) == DSM__NOBODY
                        ? 0
                        : slot->result_size;
 
-    if (result && bytes && !(slot->flags & DSM__JOB_LARGE_RESULT))
+    if (!(flags & DSM__JOB_LARGE_RESULT) && bytes > DSM__JOB_RESULT)
+        return dsm__fail(DSM_EFORMAT, "a job's result is damaged");
+    if (result && bytes && !(flags & DSM__JOB_LARGE_RESULT))
         *result = dsm__job_body(job)->result;
     else if (result && bytes) {
         int error = map_result(job, result, bytes);
@@ -412,7 +426,7 @@ give_result(struct dsm_job *job, int code, const void **result, size_t *size)
     if (size)
         *size = bytes;
     if (code < 0)
-        return dsm__fail(code, "%s", dsm__job_message(job));
+        return dsm__fail(code, "%.*s", DSM__JOB_MESSAGE, dsm__job_message(job));
     return code;
 }
 

@@ -112,7 +112,7 @@ fill(dsm_job_info *info, struct dsm_job *job)
         info->started = info->submitted +
                         dsm__seconds(control, slot->started - slot->submitted);
     if (slot->given & DSM__JOB_NAMED)
-        memcpy(info->name, dsm__job_body(job)->name, sizeof info->name);
+        memcpy(info->name, dsm__job_body(job)->name, sizeof info->name - 1);
     (void)gethostname(info->host, sizeof info->host - 1);
     if (dsm__word_phase(word) != DSM__JOB_ENDED)
         return;

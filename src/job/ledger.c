@@ -37,14 +37,14 @@ static int
 grow(struct dsm__ledger *ledger)
 {
     const struct dsm__pool_layout *pool = &ledger->control->pool;
-    uint32_t have = ledger->board->slots, more = have ? have : SLOTS_FIRST;
+    uint32_t have = ledger->slots, more = have ? have : SLOTS_FIRST;
     uint64_t size = sizeof(struct dsm__job), body = sizeof(struct dsm__body);
     int error;
 
     if (more > SLOTS_MOST)
         more = SLOTS_MOST;
-    if (more > pool->jobs_max - have)
-        more = (uint32_t)(pool->jobs_max - have);
+    if (more > ledger->jobs_max - have)
+        more = ledger->jobs_max - have;
     if (more == 0)
         return 1;
     error = allocate(ledger, pool->jobs + have * size, more * size);
@@ -56,11 +56,10 @@ grow(struct dsm__ledger *ledger)
                         dsm__job(ledger->control, ledger->program, have),
                         more * size);
     for (uint32_t k = 0; k < more; k++)
-        dsm__job(ledger->control, ledger->program, have + k)->index = have + k;
-    for (uint32_t k = 0; k < more; k++)
         ledger->free[ledger->free_count++] = have + more - 1 - k;
     /* Released: whoever walks the slots finds memory. */
-    atomic_store(&ledger->board->slots, have + more);
+    ledger->slots = have + more;
+    atomic_store(&ledger->board->slots, ledger->slots);
     return 0;
 }
 
@@ -71,11 +70,11 @@ open_board(struct dsm__ledger *ledger)
 {
     struct dsm__control *control = ledger->control;
     struct dsm__board *board = dsm__board(control, ledger->program);
-    uint64_t bit = UINT64_C(1) << ledger->program % 64, tail;
+    uint64_t bit = UINT64_C(1) << ledger->program % 64, tail, head;
 
     ledger->board = board;
-    if (dsm__board_exists(control, ledger->program) &&
-        board->slots > control->pool.jobs_max)
+    ledger->slots = board->slots;
+    if (ledger->slots > ledger->jobs_max)
         return dsm__fail(DSM_EFORMAT, "the table of jobs is damaged");
     if (!dsm__board_exists(control, ledger->program)) {
         int error = allocate(ledger, 0, control->pool.rings);
@@ -84,15 +83,16 @@ open_board(struct dsm__ledger *ledger)
             return error;
     }
     tail = board->ended_tail;
-    for (uint64_t k = board->ended_head; k < tail; k++)
-        atomic_store(dsm__ended_entry(control, ledger->program, k), 0);
+    head = board->ended_head;
+    for (uint64_t k = 0; k < tail - head && k < 2 * control->pool.ring; k++)
+        atomic_store(dsm__ended_entry(control, ledger->program, head + k), 0);
     board->ended_head = ledger->head = ledger->tail = tail;
     board->wake_at = UINT64_MAX;
     board->armed = board->overflow = board->waits = 0;
     board->ended.sleeping = board->taken.sleeping = 0;
     DSM__POINT("job.board");
     atomic_fetch_or(&control->work.boards[ledger->program / 64], bit);
-    for (uint32_t k = board->slots; k > 0; k--)
+    for (uint32_t k = ledger->slots; k > 0; k--)
         ledger->free[ledger->free_count++] = k - 1;
     return 0;
 }
@@ -115,8 +115,7 @@ free_ledger(struct dsm__ledger *ledger)
         dsm__bell_remove(ledger->cluster->name, ledger->program);
         close(ledger->bell);
     }
-    for (uint32_t k = 0; ledger->jobs && k < ledger->control->pool.jobs_max;
-         k++)
+    for (uint32_t k = 0; ledger->jobs && k < ledger->jobs_max; k++)
         free_parts(&ledger->jobs[k]);
     dsm__crates_free(&ledger->crates);
     pthread_mutex_destroy(&ledger->lock);
@@ -130,7 +129,7 @@ make(struct dsm__ledger **made, dsm_cluster *cluster)
 {
     struct dsm__member *member = &cluster->member;
     struct dsm__ledger *ledger = calloc(1, sizeof *ledger);
-    uint64_t n = member->control->pool.jobs_max;
+    uint32_t n = (uint32_t)member->control->pool.jobs_max;
     int error;
 
     if (!ledger)
@@ -139,6 +138,7 @@ make(struct dsm__ledger **made, dsm_cluster *cluster)
     ledger->control = member->control;
     ledger->program = member->role == DSM__ATTACHED ? member->index + 1 : 0;
     ledger->bell = -1;
+    ledger->jobs_max = n;
     pthread_mutex_init(&ledger->lock, NULL);
     ledger->jobs = calloc(n, sizeof *ledger->jobs);
     ledger->free = calloc(n, sizeof *ledger->free);
@@ -226,7 +226,7 @@ static int
 wait_for_room(struct dsm__ledger *ledger, const dsm_job_options *options,
               int64_t deadline)
 {
-    unsigned most = (unsigned)ledger->control->pool.jobs_max;
+    unsigned most = ledger->jobs_max;
     int error;
 
     if (options->nowait)
@@ -368,6 +368,7 @@ dsm__job_recycle(struct dsm_job *job)
         atomic_store_explicit(&dsm__job_body(job)->exchange, 0,
                               memory_order_relaxed);
     slot->flags = slot->given = 0;
+    job->over = true; /* whatever its word may come to say */
     atomic_store_explicit(&slot->word, dsm__job_word(turn, 0, DSM__JOB_FREE),
                           memory_order_relaxed);
     ledger->free[ledger->free_count++] = job->index;

@@ -55,6 +55,8 @@ struct dsm__ledger {
     struct dsm__board *board;
     unsigned program;
 
+    /* As they were found to be, since others could change what says so. */
+    uint32_t jobs_max, slots;
     struct dsm_job *jobs; /* jobs_max of them */
     uint32_t *free;       /* a stack of slots' numbers */
     uint32_t free_count;
@@ -138,7 +140,7 @@ struct dsm__kept *dsm__job_keep(struct dsm_job *job);
 static inline struct dsm__body *
 dsm__job_body(const struct dsm_job *job)
 {
-    return dsm__body(job->ledger->control, job->slot);
+    return dsm__body(job->ledger->control, job->ledger->program, job->index);
 }
 
 /* ---- What the word of a job says. */

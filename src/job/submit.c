@@ -69,12 +69,11 @@ check_arguments(const struct order *order)
 {
     const struct dsm__control *control = order->ledger->control;
 
-    if (order->n > control->pool.jobs_max)
+    if (order->n > order->ledger->jobs_max)
         return dsm__fail(-EINVAL,
-                         "%zu jobs at once: cluster '%s' takes %llu unreleased "
+                         "%zu jobs at once: cluster '%s' takes %u unreleased "
                          "jobs of a program at most (options.max_jobs)",
-                         order->n, control->name,
-                         (unsigned long long)control->pool.jobs_max);
+                         order->n, control->name, order->ledger->jobs_max);
     if (order->arg_size && order->n > SIZE_MAX / order->arg_size)
         return dsm__fail(-EINVAL, "%zu arguments of %zu bytes", order->n,
                          order->arg_size);
@@ -143,14 +142,17 @@ fill_crate(const struct order *order, struct dsm_job *job, const char *arg)
 static int
 fill_arg(const struct order *order, struct dsm_job *job, size_t k)
 {
-    const char *arg = order->args + k * order->arg_size;
     struct dsm__job *slot = job->slot;
+    const char *arg;
 
     slot->arg_size = order->arg_size;
     slot->arg = 0;
-    if (order->arg_size == 0)
+    if (order->arg_size == 0) {
         slot->arg = (uint64_t)(uintptr_t)order->args;
-    else if (order->arg_size <= DSM__JOB_ARG)
+        return 0;
+    }
+    arg = order->args + k * order->arg_size;
+    if (order->arg_size <= DSM__JOB_ARG)
         memcpy(dsm__job_body(job)->arg_copy, arg, order->arg_size);
     else
         return fill_crate(order, job, arg);
@@ -286,6 +288,11 @@ make_way(const struct order *order, uint64_t tail)
     uint64_t head = atomic_load_explicit(heads, memory_order_acquire);
     uint64_t end = tail - head >= control->pool.ring ? tail : head;
 
+    /* More than there can be: it is damaged, and leads nowhere. */
+    if (tail - head > control->pool.ring) {
+        atomic_store(heads, tail);
+        return tail;
+    }
     while (head < end) {
         uint64_t entry = atomic_load(
             dsm__queued_entry(control, ledger->program, order->ring, head));
@@ -295,8 +302,9 @@ make_way(const struct order *order, uint64_t tail)
         if (!atomic_compare_exchange_strong(heads, &head, head + 1))
             continue;
         head++;
-        if (dsm__job_load(slot) ==
-            dsm__job_word(dsm__entry_turn(entry), 0, DSM__JOB_QUEUED))
+        if (dsm__entry_index(entry) < ledger->slots &&
+            dsm__job_load(slot) ==
+                dsm__job_word(dsm__entry_turn(entry), 0, DSM__JOB_QUEUED))
             atomic_store(dsm__queued_entry(control, ledger->program,
                                            order->ring, tail++),
                          entry);

@@ -26,6 +26,13 @@ check(const dsm_worker *self, const char *call, const void *data, size_t size)
     return 0;
 }
 
+static struct dsm__body *
+body_of(const dsm_worker *self)
+{
+    return dsm__body(self->control, self->taker.program,
+                     dsm__entry_index(self->job_entry));
+}
+
 /* ---- The result. */
 
 /* Whether the program has left a crate for it that is large enough. */
@@ -92,7 +99,7 @@ dsm_worker_return(dsm_worker *self, const void *result, size_t size)
 
     if (error)
         return error;
-    body = dsm__body(self->control, self->job);
+    body = body_of(self);
     forget_result(self, body);
     if (size > sizeof body->result) {
         if (!fill_spare(self, body, result, size))
@@ -125,8 +132,8 @@ may_go_on(const void *context)
 {
     const dsm_worker *self = context;
 
-    return !dsm__provisional_fresh(dsm__body(self->control, self->job)) ||
-           nobody_takes(self) || dsm__job_cancelled(self);
+    return !dsm__provisional_fresh(body_of(self)) || nobody_takes(self) ||
+           dsm__job_cancelled(self);
 }
 
 /* Until the last one was taken.  0; -ETIMEDOUT, DSM_ECANCELED, DSM_ESTALE. */
@@ -150,7 +157,7 @@ wait_for_taker(const dsm_worker *self, int timeout_ms)
 static int
 fill_back(const dsm_worker *self, const void *data, size_t size)
 {
-    struct dsm__body *body = dsm__body(self->control, self->job);
+    struct dsm__body *body = body_of(self);
     unsigned back = dsm__provisional_back(body);
     struct dsm__parcel parcel =
         dsm__own_parcel(self, DSM__PARCEL_PROVISIONAL + (int)back);
@@ -184,8 +191,7 @@ dsm_worker_publish(dsm_worker *self, const void *data, size_t size,
     if (error)
         return error;
     DSM__POINT("job.publish");
-    if (dsm__provisional_give(dsm__body(self->control, job)) &&
-        job->given & DSM__JOB_CALLBACK)
+    if (dsm__provisional_give(body_of(self)) && job->given & DSM__JOB_CALLBACK)
         dsm__ended_push(self->control, self->taker.program, self->slot,
                         &self->job_entry, 1, false);
     return 0;

@@ -28,6 +28,7 @@
 #define DSM__PRIORITIES 7
 #define DSM__JOB_RESULT 1024 /* bytes that need no segment of their own */
 #define DSM__JOB_ARG 512
+#define DSM__JOB_MESSAGE 256
 #define DSM__JOB_PROVISIONAL 64
 
 enum dsm__job_phase {
@@ -74,7 +75,6 @@ struct dsm__job {
     _Atomic uint32_t tries;
     _Atomic int32_t pid;
     uint32_t flags; /* LARGE_RESULT, PUBLISHED, LARGE_PUBLISHED */
-    uint32_t index; /* of this slot */
 };
 
 _Static_assert(sizeof(struct dsm__job) == 2 * DSM__LINE,
@@ -90,7 +90,7 @@ struct dsm__body {
     _Alignas(DSM__LINE) char provisional[3][DSM__JOB_PROVISIONAL];
     char text[DSM__FUNCTION_TEXT]; /* the function's name */
     char name[DSM_NAME_MAX + 1];
-    char message[256];               /* why it failed */
+    char message[DSM__JOB_MESSAGE];  /* why it failed */
     uint32_t arg_crate, spare_crate; /* their numbers; by the program */
     uint32_t result_crate; /* by the worker; it may be the spare one */
 };
@@ -182,14 +182,22 @@ dsm__job(const struct dsm__control *control, unsigned program, uint32_t index)
 }
 
 static inline struct dsm__body *
-dsm__body(const struct dsm__control *control, const struct dsm__job *job)
+dsm__body(const struct dsm__control *control, unsigned program, uint32_t index)
 {
-    const char *part =
-        (const char *)job - job->index * sizeof *job - control->pool.jobs;
+    return dsm__pool_at(control, program,
+                        control->pool.bodies +
+                            index * sizeof(struct dsm__body));
+}
 
-    return (struct dsm__body *)(uintptr_t)(part + control->pool.bodies +
-                                           job->index *
-                                               sizeof(struct dsm__body));
+/* The slots of a program that have memory: the program says so, and it may be
+ * wrong. */
+static inline uint32_t
+dsm__slots(const struct dsm__control *control, unsigned program)
+{
+    uint64_t slots = dsm__board(control, program)->slots;
+
+    return (uint32_t)(slots < control->pool.jobs_max ? slots
+                                                     : control->pool.jobs_max);
 }
 
 static inline _Atomic uint64_t *

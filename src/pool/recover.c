@@ -40,10 +40,9 @@ tell_end(struct dsm__control *control, unsigned program, uint32_t index,
 }
 
 static void
-fail(struct dsm__control *control, struct dsm__job *job, unsigned worker,
+fail(struct dsm__body *body, struct dsm__job *job, unsigned worker,
      uint64_t word, const struct dsm__death *death)
 {
-    struct dsm__body *body = dsm__body(control, job);
     bool cancelled = dsm__word_phase(word) == DSM__JOB_DOOMED || job->cancel;
     char which[DSM__JOB_DESCRIPTION];
 
@@ -63,10 +62,8 @@ fail(struct dsm__control *control, struct dsm__job *job, unsigned worker,
 /* A crate that the dead worker had made for a result. */
 static void
 drop_result(struct dsm__control *control, unsigned program,
-            struct dsm__job *job)
+            struct dsm__job *job, const struct dsm__body *body)
 {
-    struct dsm__body *body = dsm__body(control, job);
-
     if (!(job->flags & DSM__JOB_LARGE_RESULT))
         return;
     if (!(job->given & DSM__JOB_SPARE) ||
@@ -81,12 +78,13 @@ end_try(struct dsm__control *control, unsigned program, uint32_t index,
         unsigned worker, uint64_t word, const struct dsm__death *death)
 {
     struct dsm__job *job = dsm__job(control, program, index);
+    struct dsm__body *body = dsm__body(control, program, index);
     bool again = dsm__word_phase(word) == DSM__JOB_RUNNING && !job->cancel &&
                  job->tries <= job->retries &&
                  !dsm__board(control, program)->gone;
     uint32_t turn = dsm__word_turn(word);
 
-    drop_result(control, program, job);
+    drop_result(control, program, job, body);
     if (again) {
         if (job->given & DSM__JOB_CAPTURE)
             dsm__parcels_remove_try(control, program, index);
@@ -96,7 +94,7 @@ end_try(struct dsm__control *control, unsigned program, uint32_t index,
         queue_again(control, program, index);
         return false;
     }
-    fail(control, job, worker, word, death);
+    fail(body, job, worker, word, death);
     atomic_store(&job->word, dsm__job_word(turn, worker, DSM__JOB_ENDED));
     DSM__POINT("job.failed");
     tell_end(control, program, index, word);
@@ -158,7 +156,7 @@ dsm__pool_bury(struct dsm__control *control, unsigned worker,
     for (uint32_t k = 0; k < n; k++) {
         uint32_t index = dsm__entry_index(atomic_load(&slot->block[k]));
 
-        if (index < dsm__board(control, program)->slots)
+        if (index < dsm__slots(control, program))
             failed += bury_entry(control, program, index, worker, death);
     }
     atomic_store(&slot->block_count, 0);
@@ -176,7 +174,7 @@ dsm__job_runner(const struct dsm__control *control, unsigned program,
     uint32_t index = dsm__entry_index(entry);
     uint64_t word;
 
-    if (index >= dsm__board(control, program)->slots)
+    if (index >= dsm__slots(control, program))
         return -1;
     word = dsm__job_load(dsm__job(control, program, index));
     return dsm__word_turn(word) == dsm__entry_turn(entry) &&
@@ -211,13 +209,14 @@ dsm__program_gone(struct dsm__control *control, unsigned program,
                   void *context)
 {
     struct dsm__board *board = dsm__board(control, program);
+    uint32_t slots = dsm__slots(control, program);
 
     if (!dsm__board_exists(control, program))
         return;
     atomic_store(&board->gone, 1);
     /* Workers that wait for it to take a provisional result. */
     dsm__event_reset(&board->taken);
-    for (uint32_t k = 0; k < board->slots; k++) {
+    for (uint32_t k = 0; k < slots; k++) {
         struct dsm__job *job = dsm__job(control, program, k);
         uint64_t word = dsm__job_load(job);
         uint32_t turn = dsm__word_turn(word);
@@ -236,25 +235,25 @@ dsm__program_gone(struct dsm__control *control, unsigned program,
 bool
 dsm__program_settled(struct dsm__control *control, unsigned program)
 {
-    struct dsm__board *board = dsm__board(control, program);
+    uint32_t slots = dsm__slots(control, program);
 
     if (!dsm__board_exists(control, program))
         return true;
-    for (uint32_t k = 0; k < board->slots; k++) {
+    for (uint32_t k = 0; k < slots; k++) {
         uint64_t word = dsm__job_load(dsm__job(control, program, k));
 
         if (dsm__word_phase(word) == DSM__JOB_RUNNING ||
             dsm__word_phase(word) == DSM__JOB_DOOMED)
             return false;
     }
-    for (uint32_t k = 0; k < board->slots; k++) {
+    for (uint32_t k = 0; k < slots; k++) {
         struct dsm__job *job = dsm__job(control, program, k);
         uint32_t turn = dsm__word_turn(dsm__job_load(job));
 
         atomic_store(&job->word, dsm__job_word(turn, 0, DSM__JOB_FREE));
     }
     DSM__POINT("job.settle");
-    if (board->slots)
+    if (slots)
         dsm__parcels_remove_all(control, program);
     dsm__bell_remove(control->name, program);
     return true;

@@ -214,6 +214,10 @@ take_again(struct dsm__taker *taker, unsigned program)
         atomic_store_explicit(&board->again, 1, memory_order_seq_cst);
     }
     index = (uint32_t)found;
+    if (index >= control->pool.jobs_max) {
+        atomic_fetch_and(&map[index / 64], ~(UINT64_C(1) << index % 64));
+        return false;
+    }
     job = dsm__job(control, program, index);
     block_of_one(taker, program,
                  dsm__job_entry(dsm__word_turn(dsm__job_load(job)), index));
@@ -279,7 +283,7 @@ take_from_worker(struct dsm__taker *taker, unsigned worker)
         return false;
     /* What is read may be of two blocks, but it leads to no slot that has no
      * memory. */
-    slots = dsm__board(control, program)->slots;
+    slots = dsm__slots(control, program);
     while (n-- > 0) {
         uint64_t entry =
             atomic_load_explicit(&slot->block[n], memory_order_relaxed);
