@@ -47,8 +47,7 @@ replay_directory(const char *path)
             continue;
         fuzz_check(asprintf(&file, "%s/%s", path, entry->d_name) > 0);
         /* The one that ends the process is the last that is named. */
-        printf("%s\n", file);
-        fflush(stdout);
+        fprintf(stderr, "%s\n", file);
         count += replay_file(file);
         free(file);
     }
@@ -65,6 +64,6 @@ main(int argc, char **argv)
     for (int k = 1; k < argc; k++)
         count += replay_directory(argv[k]);
     fuzz_check(count > 0);
-    printf("%u inputs\n", count);
+    fprintf(stderr, "%u inputs\n", count);
     return 0;
 }
