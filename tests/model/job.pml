@@ -5,31 +5,40 @@
  * Property.  Whoever of the workers may die, and at whatever step:
  *   - every job that was submitted ends, and ends once; also one whose function
  *     never returns, if it is cancelled;
- *   - it is run by one worker at a time, in the turn that its word says; with
- *     retries again after a death, without them it fails;
- *   - no worker sleeps while a job is queued that nobody else will take: none
- *     needs the end of a time slice.
+ *   - it is run by one worker at a time, in the turn that its word says; after
+ *     a death again while it has retries, and else it fails;
+ *   - who is killed for a job has not ended it;
+ *   - no worker needs the end of a time slice to find a job, but after a death:
+ *     then one may sleep that is not counted in `sleeping`.  (The supervisor
+ *     sets that to 0, as it does not know who of those counted is dead.  A
+ *     signaller that has woken one, but not yet taken it off, then takes off the
+ *     next; and who was counted in between may be forgotten.)
  *
- * Abstraction.  One program, one priority; slots are used again, with the next
- * turn.  The ring `ended` is in ended.pml: here the program just sees the words.
- * Blocks have up to two jobs, of any share.  A worker's time is anything: a
- * block may always be stalled, a worker always quick or never (QUICK), and it
- * says that there are no jobs after one look or more.  A worker does not spin:
- * looks that only spin are as the first one at another time.  The supervisor is
- * told of a death by waitpid, and of a cancel by a request, at any later time.
- * As to futexes see barrier.pml; the slice's end here is none at all.
+ * Abstraction.  One program, one priority, a ring that does not run full.
+ * Blocks have up to two jobs, of any share.  Time is anything: a block may
+ * always be stalled, and a worker says that there are no jobs after one look or
+ * more.  What a worker alone can see, or what it sees at any time by spinning,
+ * is no step; that its count is 0 and that its block changes is one.  Entries
+ * of blocks and rings are not torn: they are words.  The ring `ended` is not
+ * here: the program sees the words.  The supervisor is told of a death, and of
+ * a cancel, at any later time.  The event's word counts modulo 8.  As to futexes
+ * and slices see barrier.pml; a worker that may still be killed is no deadlock
+ * for spin, so lost wake-ups are looked for without deaths.
  *
- * Memory order.  The word of a job is one 64-bit word, and decides alone: it
- * changes by compare-and-swap, but where only its owner may change it.  Pairs of
- * words are: tails and `queued` (stored, then `looking` and `sleeping` are
- * looked at) against `looking` and `sleeping` (changed, then `queued` is looked
- * at); the bit in `again` and the word (the word is stored first, the bit is
- * cleared before the word is read); block_count and heads (the block is filled
- * before the head moves).  All of them are seq_cst in C.  Entries of rings and
- * blocks are relaxed: the supervisor reads them of a dead worker only, and who
- * steals from a block checks the word.
+ * Memory order.  The word of a job is one 64-bit word and decides alone: it
+ * changes by compare-and-swap, but where only one may change it.  Pairs of words
+ * are: tails and `queued` (stored, then `looking` and `sleeping` are looked at)
+ * against those two (changed, then `queued` is looked at); `queued` (cleared)
+ * against tails (looked at afterwards); the map `again` and the word (the word
+ * is stored before the bit is set; the bit is cleared before the word is read);
+ * the block and the head (the block is filled before the head moves).  All of
+ * these are seq_cst in C.  Entries are relaxed: the supervisor reads those of
+ * the dead only, and who steals from a block asks the word.
  *
- * Cases (run.sh): "cancel", "death", "retry". */
+ * Cases (run.sh): one worker with sleep; two without (SLEEP=0: who finds nothing
+ * waits till a program says that it has jobs), over one job; two that take and
+ * steal blocks; two that sleep: 27,000 to 2.5 million states.  Looked at once:
+ * two workers, two jobs and a death, SLEEP=0 BLOCK=1 (7.8 million). */
 
 #ifndef WORKERS
 #define WORKERS 2
@@ -51,6 +60,9 @@
 #endif
 #ifndef QUICK
 #define QUICK 0
+#endif
+#ifndef SLEEP
+#define SLEEP 1
 #endif
 #ifndef BLOCK
 #define BLOCK 2
@@ -86,79 +98,77 @@ byte asked_entry; /* for this */
 /* What is only there to be asserted. */
 byte ends[SLOTS]; /* of this submission */
 bool endless[SLOTS]; /* its function never returns */
+bool died;
 
 #define ENTRY(t, j) ((t) * SLOTS + (j))
 #define SLOT(e) ((e) % SLOTS)
 #define TURN(e) ((e) / SLOTS)
 
+/* A step of a worker that others can see, before which it may be killed; of
+ * the supervisor and the program, who are not. */
+#define MORTAL                                                                 \
+    d_step {                                                                   \
+        me < WORKERS && (deaths > 0 || killed[me]) ->                          \
+        deaths = (killed[me] -> deaths : deaths - 1);                          \
+        killed[me] = false                                                     \
+    }
+#define S(step)                                                                \
+    if                                                                         \
+    :: MORTAL -> goto dies                                                     \
+    :: step                                                                    \
+    fi
+
 /* futex.c: dsm__futex_wake; of those who sleep, any one. */
 inline wake_one()
 {
-    atomic {
-        woken = 0;
-        if
-        :: asleep[0] -> asleep[0] = false; woken = 1
+    if
+    :: MORTAL -> goto dies
+    :: d_step { asleep[0] -> asleep[0] = false; woken = 1 }
 #if WORKERS > 1
-        :: asleep[1] -> asleep[1] = false; woken = 1
+    :: d_step { asleep[1] -> asleep[1] = false; woken = 1 }
+    :: !asleep[0] && !asleep[1]
+#else
+    :: !asleep[0]
 #endif
-#if WORKERS > 2
-        :: asleep[2] -> asleep[2] = false; woken = 1
-#endif
-        :: else
-        fi
-    }
-}
-
-inline wake_all()
-{
-    d_step {
-        asleep[0] = false;
-#if WORKERS > 1
-        asleep[1] = false;
-#endif
-#if WORKERS > 2
-        asleep[2] = false;
-#endif
-    }
+    fi
 }
 
 inline leave(n)
 {
-    d_step {
-        if
-        :: sleeping >= n -> sleeping = sleeping - n
-        :: else -> sleeping = 0
-        fi
-    }
+    S(sleeping = (sleeping >= n -> sleeping - n : 0))
 }
 
 /* wait.c: dsm__signal, of one. */
 inline signal()
 {
     if
+    :: MORTAL -> goto dies
     :: sleeping != 0 ->
-       word++;
+       S(word = (word + 1) % 8);
        wake_one();
        if
        :: woken > 0 -> leave(woken)
        :: else
        fi;
        woken = 0
-    :: else
+    :: sleeping == 0
     fi
 }
 
 /* wait.c: dsm__event_reset. */
 inline event_reset()
 {
-#ifdef BUG_RESET_FORGETS
-    word++;
+#if SLEEP
+    word = (word + 1) % 8;
     sleeping = 0;
-    wake_all();
+    d_step { /* FUTEX_WAKE, all */
+        asleep[0] = false;
+#if WORKERS > 1
+        asleep[1] = false
+#endif
+    }
 #else
-    sleeping = 0;
-    word++;
-    wake_all();
+    skip
 #endif
 }
 
@@ -176,77 +186,78 @@ inline queued_tell()
 #ifdef BUG_TELLS_BEFORE
     skip;
 #else
-    if
-    :: !queued -> queued = true
-    :: else
-    fi;
+    S(queued = true); /* or it is so */
 #endif
+#if SLEEP
     if
+    :: MORTAL -> goto dies
     :: !SOMEONE_LOOKS -> signal()
-    :: else
+    :: SOMEONE_LOOKS
     fi
+#endif
 }
 
 /* take.c: dsm__look. */
 inline look(on)
 {
-    if
-    :: looking[me] != on -> looking[me] = on
-    :: else
-    fi
+#if SLEEP
+    S(looking[me] = on)
+#else
+    skip
+#endif
 }
 
 /* take.c: block_open, block_put, block_close with one entry. */
 inline block_of_one(e)
 {
-    d_step { count[me] = 0; block[me * 2] = e }
-    d_step { count[me] = 1; have = 1; next = 0 }
+    S(d_step { count[me] = 0; block[me * 2] = e });
+    S(d_step { count[me] = 1; have = 1; next = 0 })
 }
+
+#define MOVE_HEAD                                                              \
+    d_step {                                                                   \
+        if                                                                     \
+        :: head == at -> head = at + n; found = true                           \
+        :: else -> at = head                                                   \
+        fi                                                                     \
+    }
 
 /* take.c: take_from_ring. */
 inline take_from_ring()
 {
-    at = head;
+    S(at = head);
     do
+    :: MORTAL -> goto dies
     :: at >= tail -> break
-    :: else ->
-       if /* block_size: any share */
+    :: at < tail -> /* block_size: any share */
+       if
        :: n = 1
        :: d_step { BLOCK > 1 && tail - at > 1 -> n = 2 }
        fi;
-       d_step {
+       S(d_step {
            count[me] = 0;
            block[me * 2] = ring[at % RING];
            block[me * 2 + 1] = (n > 1 -> ring[(at + 1) % RING] : 0);
            next = 0;
            have = n
-       }
+       });
 #ifdef BUG_HEAD_FIRST
-       d_step {
-           if
-           :: head == at -> head = at + n; found = true
-           :: else -> at = head
-           fi
-       }
+       S(MOVE_HEAD);
        if
-       :: found -> count[me] = n
+       :: found -> S(count[me] = n)
        :: else -> have = 0
        fi;
 #else
-       count[me] = n;
-       d_step {
-           if
-           :: head == at -> head = at + n; found = true
-           :: else -> at = head
-           fi
-       }
+       S(count[me] = n);
+       S(MOVE_HEAD);
 #endif
        if
        :: found -> break
        :: else
        fi
     od;
-    atomic { at = 0; n = 0 }
+    at = 0;
+    n = 0
 }
 
 /* take.c: find_again, one look at the map. */
@@ -257,32 +268,34 @@ inline take_from_ring()
 inline take_again()
 {
     if
+    :: MORTAL -> goto dies
+    :: !again
     :: again ->
-       at = FIND;
+       S(at = FIND);
        if
        :: at == NOBODY ->
-          again = false;
-          at = FIND;
+          S(again = false);
+          S(at = FIND);
           if
-          :: at != NOBODY -> again = true
+          :: at != NOBODY -> S(again = true)
           :: else
           fi
        :: else
        fi;
        if
        :: at != NOBODY ->
-          n = ENTRY(turn[at], at);
+          S(n = ENTRY(turn[at], at));
           block_of_one(n);
-          map[at] = false;
+          S(map[at] = false);
 #ifndef BUG_AGAIN_ONCE
-          n = ENTRY(turn[at], at);
-          block[me * 2] = n;
+          S(n = ENTRY(turn[at], at));
+          S(block[me * 2] = n);
 #endif
           found = true
        :: else
        fi;
-       d_step { at = 0; n = 0 }
-    :: else
+       at = 0;
+       n = 0
     fi
 }
 
@@ -299,49 +312,60 @@ inline take_from_board()
 inline take_from_program()
 {
     if
+    :: MORTAL -> goto dies
+    :: !queued
     :: queued ->
        take_from_board();
        if
        :: found
+#if SLEEP
        :: !found -> look(true) /* misses++ < MISSES */
+#endif
        :: !found ->
-          queued = false;
+          S(queued = false);
 #ifndef BUG_NO_SECOND_LOOK
           take_from_board();
           if
-          :: found -> queued = true
+          :: found -> S(queued = true)
           :: else
           fi
 #endif
        fi
-    :: else
     fi
 }
+
+#define STEALABLE(e)                                                           \
+    (e != 0 && turn[SLOT(e)] == TURN(e) && phase[SLOT(e)] == QUEUED)
 
 /* take.c: take_from_worker. */
 inline take_from_worker(who)
 {
-    n = count[who];
+    S(n = count[who]);
     do
-    :: d_step { n > 0 -> n--; at = block[(who) * 2 + n] }
+    :: n > 0 ->
+       S(d_step { n--; at = block[(who) * 2 + n] });
        if
-       :: at != 0 && turn[SLOT(at)] == TURN(at) && phase[SLOT(at)] == QUEUED ->
+       :: MORTAL -> goto dies
+       :: STEALABLE(at) ->
           block_of_one(at);
           found = true;
           break
-       :: else
+       :: !STEALABLE(at)
        fi
     :: else -> break
     od;
-    atomic { at = 0; n = 0 }
+    at = 0;
+    n = 0
 }
 
 /* take.c: dsm__block_take: refill and share_work. */
 inline block_take()
 {
-    d_step { next = 0; have = 0; found = false }
-#if WORKERS > 1
+    next = 0;
+    have = 0;
+#if WORKERS > 1 && BLOCK > 1
     if
+    :: MORTAL -> goto dies
     :: count[1 - me] == 2 -> take_from_worker(1 - me) /* take_stalled */
     :: true
     fi;
@@ -358,17 +382,23 @@ inline block_take()
 #endif
     if
     :: found ->
+#if SLEEP
 #if !QUICK
        look(false);
 #endif
        if
+       :: MORTAL -> goto dies
        :: sleeping != 0 && queued ->
           if
+          :: MORTAL -> goto dies
           :: !OTHERS_LOOK -> signal()
-          :: else
+          :: OTHERS_LOOK
           fi
-       :: else
+       :: !(sleeping != 0 && queued)
        fi
+#else
+       skip
+#endif
     :: else
     fi
 }
@@ -380,123 +410,113 @@ inline end_job(j)
     assert(ends[j] == 1)
 }
 
-/* perform.c: perform_one and commit, of entry e. */
-inline perform(e)
+#define HIS(p) (turn[j] == TURN(at) && phase[j] == p)
+
+/* perform.c: perform_one and commit, of the next entry of the block. */
+inline perform()
 {
-    d_step { /* take.c: claim */
-        at = e;
-        next++;
-        j = SLOT(at);
-        claimed = turn[j] == TURN(at) && phase[j] == QUEUED;
-        if
-        :: claimed -> phase[j] = RUNNING; runner[j] = me
-        :: else
-        fi
-    }
+    at = block[me * 2 + next];
+    next++;
+    j = SLOT(at);
     if
-    :: claimed ->
-       d_step {
-           assert(turn[j] == TURN(at) && runner[j] == me);
-           tries[j]++
-       }
-       cancel[j] || !endless[j]; /* its function */
-#ifdef BUG_COMMITS_BLINDLY
-       d_step { end_job(j) }
-#else
-       d_step {
-           claimed = turn[j] == TURN(at) && phase[j] == RUNNING &&
-                     runner[j] == me;
-           if
-           :: claimed -> end_job(j)
-           :: else
-           fi
-       }
-       claimed; /* else: for (;;) pause() */
+    :: MORTAL -> goto dies
+    :: d_step { HIS(QUEUED) -> phase[j] = RUNNING; runner[j] = me } /* claim */
+       S(d_step { assert(runner[j] == me && turn[j] == TURN(at)); tries[j]++ });
+       S(cancel[j] || !endless[j]); /* its function */
+       S(d_step { /* commit */
+#ifndef BUG_COMMITS_BLINDLY
+           HIS(RUNNING) && runner[j] == me ->
 #endif
+           assert(!killed[me]); /* as the job was not to end */
+           end_job(j)
+       });
 #if !QUICK
-       look(false);
+       look(false)
 #endif
-       skip
-    :: else
+    :: !HIS(QUEUED)
     fi;
-    d_step { j = 0; at = 0; claimed = false }
+    j = 0;
+    at = 0
 }
 
 /* work.c: has_work. */
-#define HAS_WORK (next < have || queued || stopping)
+#define HAS_WORK (queued || stopping)
 
 /* work.c: dsm__worker_main, wait_for_work; perform.c: dsm__perform. */
 proctype worker(byte me)
 {
     byte next, have, at, n, j, seen, woken;
-    bool found, claimed;
+    bool found;
 
 start:
-    {
-        do
-        :: stopping -> goto gone
-        :: !stopping && HAS_WORK ->
-           do
-           :: next < have ->
-              perform(block[me * 2 + next])
-           :: next >= have ->
-              block_take();
-              if
-              :: !found -> break
-              :: else -> found = false
-              fi
-           od
-        :: !HAS_WORK ->
-           if /* spin_for_work */
-           :: look(true)
-           :: true
-           fi;
-           look(false); /* sleep_for_work */
-           seen = word;
-           sleeping++;
-#ifdef BUG_NO_RECHECK
-           if
-           :: true ->
+    do
+    :: MORTAL -> goto dies
+    :: stopping -> goto gone
+    :: !stopping && queued ->
+       do
+       :: next < have -> perform()
+       :: next >= have ->
+          block_take();
+          if
+          :: !found -> break
+          :: else -> found = false
+          fi
+       od
+#if SLEEP
+    :: !HAS_WORK ->
+       look(false); /* sleep_for_work */
+       S(seen = word);
+       S(sleeping++);
+       if
+       :: MORTAL -> goto dies
+#ifndef BUG_NO_RECHECK
+       :: HAS_WORK
+       :: !HAS_WORK ->
 #else
-           if
-           :: HAS_WORK
-           :: !HAS_WORK ->
+       :: true ->
 #endif
-              d_step { /* FUTEX_WAIT */
-                  if
-                  :: word == seen -> asleep[me] = true
-                  :: else
-                  fi;
-                  woken = asleep[me]
-              }
-              !asleep[me]
-           fi;
-           if
-           :: !woken -> leave(1)
-           :: else
-           fi;
-           d_step { woken = 0; seen = 0 }
-           if
-           :: !HAS_WORK -> /* dsm__queued_check */
-              if
-              :: again || head < tail -> queued_tell()
-              :: else
-              fi
-           :: else
-           fi
-        od
-    } unless {
-        d_step { killed[me] ->
-            killed[me] = false;
-            dead[me] = true;
-            next = 0; have = 0; at = 0; n = 0; j = 0; seen = 0; woken = 0;
-            found = false; claimed = false
-        }
-        if
-        :: !dead[me] -> goto start /* its replacement */
-        :: stopping
-        fi
-    };
+          S(d_step { /* FUTEX_WAIT */
+              asleep[me] = (word == seen);
+              woken = asleep[me]
+          });
+          if
+          :: MORTAL -> goto dies
+          :: !asleep[me]
+          :: timeout -> /* a slice has ended */
+             d_step { assert(died); asleep[me] = false; woken = 0 }
+          fi
+       fi;
+       if
+       :: !woken -> leave(1)
+       :: else
+       fi;
+       woken = 0;
+       seen = 0;
+       if
+       :: MORTAL -> goto dies
+       :: HAS_WORK
+       :: !HAS_WORK -> /* dsm__queued_check */
+          if
+          :: MORTAL -> goto dies
+          :: again || head < tail -> queued_tell()
+          :: !(again || head < tail)
+          fi
+       fi
+#endif
+    od;
+dies:
+    skip;
+    d_step {
+        died = true;
+        asleep[me] = false;
+        next = 0; have = 0; at = 0; n = 0; j = 0; seen = 0; woken = 0;
+        found = false;
+        dead[me] = true
+    }
+    if
+    :: !dead[me] -> goto start /* its replacement */
+    :: stopping
+    fi;
 gone:
     skip
 }
@@ -504,13 +524,8 @@ gone:
 /* recover.c: queue_again. */
 inline queue_again(j)
 {
-#ifdef BUG_BIT_BEFORE
-    again = true;
-    map[j] = true;
-#else
     map[j] = true;
     again = true;
-#endif
     queued_tell()
 }
 
@@ -543,7 +558,7 @@ inline bury_entry(k)
  * carry_out. */
 proctype supervisor()
 {
-    byte w, n, j, old_turn, old_phase, woken;
+    byte w, n, j, old_turn, old_phase, woken, me = WORKERS;
     bool mine;
 
     do
@@ -553,13 +568,12 @@ proctype supervisor()
 #endif
     :: asked ->
        asked = false;
-       d_step { /* dsm__job_doom: one compare-and-swap */
+       d_step { /* dsm__job_doom: one compare-and-swap; and the kill */
            j = SLOT(asked_entry);
            if
            :: turn[j] == TURN(asked_entry) && phase[j] == RUNNING ->
               phase[j] = DOOMED;
-              killed[runner[j]] = !dead[runner[j]];
-              asleep[runner[j]] = false
+              killed[runner[j]] = !dead[runner[j]]
            :: else
            fi;
            j = 0
@@ -577,13 +591,13 @@ bury:
        :: else
        fi;
        count[w] = 0;
-#ifndef BUG_NO_LOOK_AGAIN
        again = true; /* look_again */
        queued_tell();
-#endif
        event_reset();
        d_step { n = 0; dead[w] = false; w = 0 }
-    od
+    od;
+dies:
+    skip
 }
 
 /* submit.c: push, show. */
@@ -616,7 +630,7 @@ inline cancel_job(s)
         if
         :: phase[s] == QUEUED -> end_job(s); runner[s] = NOBODY
         :: else
-        fi;
+        fi
     }
     d_step {
         if
@@ -630,7 +644,7 @@ inline cancel_job(s)
 
 proctype program()
 {
-    byte done, s, woken;
+    byte done, s, woken, me = WORKERS;
 
     do
     :: done < SUBMITTED ->
@@ -653,20 +667,9 @@ proctype program()
     :: else -> break
     od;
     stopping = true; /* dsm__watch_stop */
-    event_reset()
-}
-
-proctype killer()
-{
-    do
-    :: d_step { deaths > 0 && !killed[0] && !dead[0] ->
-           deaths--; killed[0] = true; asleep[0] = false }
-#if WORKERS > 1
-    :: d_step { deaths > 0 && !killed[1] && !dead[1] ->
-           deaths--; killed[1] = true; asleep[1] = false }
-#endif
-    :: break
-    od
+    event_reset();
+dies:
+    skip
 }
 
 init {
@@ -679,7 +682,6 @@ init {
         od;
         run supervisor();
         run program();
-        run killer();
         k = 0
     }
 }
