@@ -156,6 +156,9 @@ completion_of_words()
     echo NAME,SIZE | prints
     completions list --output = +cr
     echo +CREATED | prints
+    : >"$work/two words"
+    completions submit some "$work/two"
+    echo "$work/two words" | prints
 }
 
 # NAME

@@ -58,15 +58,21 @@ _dsmctl_complete_columns()
     +*) before=+ ;;
     esac
     cur=${cur#"$before"}
-    COMPREPLY=($(compgen -P "$before" -W "$(_dsmctl_columns "$2" "$3")" -- \
-        "${cur^^}"))
+    mapfile -t COMPREPLY < <(compgen -P "$before" \
+        -W "$(_dsmctl_columns "$2" "$3")" -- "${cur^^}")
     compopt -o nospace 2>/dev/null
 }
 
 _dsmctl_complete_files()
 {
     compopt -o filenames 2>/dev/null
-    COMPREPLY=($(compgen -f -- "$1"))
+    mapfile -t COMPREPLY < <(compgen -f -- "$1")
+}
+
+# WORDS CURRENT
+_dsmctl_complete_words()
+{
+    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
 }
 
 # OPTION COMMAND
@@ -116,31 +122,30 @@ _dsmctl()
     fi
     _dsmctl_takes_argument "$prev" "$command" && return
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "$(_dsmctl_options "$command")" -- "$cur"))
+        _dsmctl_complete_words "$(_dsmctl_options "$command")" "$cur"
         return
     fi
     case $command in
     '')
-        COMPREPLY=($(compgen -W \
-            "list delete clean export start stop refresh submit top" -- \
-            "$cur"))
+        _dsmctl_complete_words \
+            "list delete clean export start stop refresh submit top" "$cur"
         ;;
     list | delete | stop | refresh | top)
         [[ $command == [lrt]* ]] && [ ${#operands[@]} -gt 0 ] && return
-        COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur"))
+        _dsmctl_complete_words "$(_dsmctl_clusters "$1")" "$cur"
         ;;
     submit)
         case ${#operands[@]} in
-        0) COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur")) ;;
+        0) _dsmctl_complete_words "$(_dsmctl_clusters "$1")" "$cur" ;;
         *) _dsmctl_complete_files "$cur" ;;
         esac
         ;;
     export)
         case ${#operands[@]} in
-        0) COMPREPLY=($(compgen -W "$(_dsmctl_clusters "$1")" -- "$cur")) ;;
+        0) _dsmctl_complete_words "$(_dsmctl_clusters "$1")" "$cur" ;;
         1)
-            COMPREPLY=($(compgen -W \
-                "$(_dsmctl_arrays "$1" "${operands[0]}")" -- "$cur"))
+            _dsmctl_complete_words \
+                "$(_dsmctl_arrays "$1" "${operands[0]}")" "$cur"
             ;;
         2) _dsmctl_complete_files "$cur" ;;
         esac
