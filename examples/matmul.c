@@ -76,13 +76,15 @@ check(const operands *o)
 {
     enum { VECTORS = 20 };
     size_t n = o->p->n;
-    double *r = malloc(4 * n * sizeof *r), *br = r + n, *abr = br + n,
-           *cr = abr + n;
+    double *r = malloc(4 * n * sizeof *r), *br, *abr, *cr;
     double bound = 3 * (double)n * DBL_EPSILON;
     uint32_t bits = 1;
 
     if (!r)
         fail("no memory for %zu numbers", 4 * n);
+    br = r + n;
+    abr = br + n;
+    cr = abr + n;
     for (int v = 0; v < VECTORS; v++) {
         for (size_t j = 0; j < n; j++) {
             bits = bits * 1664525 + 1013904223;
