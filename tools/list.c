@@ -258,9 +258,11 @@ command_list(const struct request *request)
 {
     const char *name = request->operand_count > 0 ? request->operands[0] : NULL;
     struct table table;
-    struct cluster_walk walk = {.table = name ? NULL : &table, .name = name};
+    struct cluster_walk walk = {.name = name};
     int code = table_init(&table, name ? &objects : &clusters, request);
 
+    if (!name)
+        walk.table = &table;
     if (code == EXIT_OK && name)
         code = walk_objects(&table, name);
     if (code == EXIT_OK && (!name || has(request, OPTION_CHECK)))

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef dsm__fail /* see error.h */
+#undef dsm__fail_errno
+
 static _Thread_local char last_error[DSM__SENTENCE];
 static _Thread_local char unknown[160];
 

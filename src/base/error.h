@@ -13,6 +13,20 @@ DSM_API int dsm__fail(int error, const char *format, ...) DSM_PRINTF(2, 3);
  * -errno. */
 int dsm__fail_errno(const char *format, ...) DSM_PRINTF(1, 2);
 
+/* Static analysers look at one file at a time, and would follow callers beyond
+ * a failure for which they take 0 to be possible. */
+#ifdef DSM__ANALYSIS
+static inline int
+dsm__failed(int error)
+{
+    return error;
+}
+
+#define dsm__fail(error, ...)                                                  \
+    (dsm__fail(error, __VA_ARGS__), dsm__failed(error))
+#define dsm__fail_errno(...) (dsm__fail_errno(__VA_ARGS__), dsm__failed(-1))
+#endif
+
 #define DSM__SENTENCE 512
 
 /* Keep and restore the last sentence around what may fail without the call

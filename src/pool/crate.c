@@ -6,6 +6,7 @@
 #include "pool/parcel.h"
 #include "shm/segment.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,6 +162,7 @@ forget_oldest(struct dsm__crates *crates)
     for (struct dsm__crate *c = crates->first; c; c = c->next)
         if (c->used < oldest->used)
             oldest = c;
+    assert(oldest); /* or none would be counted */
     take_out(crates, oldest);
     dsm__crate_free(oldest);
 }
