@@ -8,6 +8,7 @@
 
 #include "base/point.h"
 #include "cluster/perform.h"
+#include "cluster/remains.h"
 #include "code/function.h"
 #include "pool/recover.h"
 
@@ -141,6 +142,7 @@ end_job_workers(void)
     for (unsigned id = 0; id < WORKERS; id++)
         pthread_join(threads[id], NULL);
     cluster.ledger_free(cluster.ledger);
+    dsm__remains_clear(control->name, "");
     dsm__member_remove(&cluster.member);
     dsm__objects_free(cluster.objects);
     pthread_mutex_destroy(&cluster.commands);
@@ -304,6 +306,71 @@ START_TEST(some_are_cancelled)
 }
 END_TEST
 
+/* ---- Arguments and results that do not fit into a job. */
+
+#define LARGE (2 * DSM__ARG_INLINE)
+#define LARGE_JOBS 24
+
+static size_t
+large_size(int k, int round)
+{
+    return LARGE + (size_t)((k * 31 + round * 17) % 40) * 512;
+}
+
+/* Turns each byte over. */
+static int
+turn_over(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    static _Thread_local unsigned char turned[LARGE + 40 * 512];
+    const unsigned char *bytes = arg;
+
+    for (size_t i = 0; i < arg_size; i++)
+        turned[i] = (unsigned char)~bytes[i];
+    return dsm_worker_return(self, turned, arg_size);
+}
+
+static void
+ck_turned_over(dsm_job *job, int k, int round)
+{
+    const unsigned char *bytes;
+    const void *result;
+    size_t size, wrong = 0;
+
+    ck_dsm(dsm_job_result(job, &result, &size, DSM_FOREVER));
+    ck_assert_uint_eq(size, large_size(k, round));
+    bytes = result;
+    for (size_t i = 0; i < size; i++)
+        wrong += bytes[i] != (unsigned char)~(k + round);
+    ck_assert_uint_eq(wrong, 0);
+}
+
+START_TEST(crates_are_used_again)
+{
+    static unsigned char bytes[LARGE + 40 * 512];
+    dsm_job_options options = DSM_JOB_OPTIONS_INIT;
+    dsm_job *jobs[LARGE_JOBS];
+
+    options.retries = 1000;
+    spawn_job_workers(_i);
+    for (int round = 1; round <= rounds() / 20; round++) {
+        for (int k = 0; k < LARGE_JOBS; k++) {
+            memset(bytes, k + round, sizeof bytes);
+            ck_dsm(dsm_job_submit(&jobs[k], &cluster, turn_over, bytes,
+                                  large_size(k, round), &options));
+        }
+        for (int k = 0; k < LARGE_JOBS; k++)
+            ck_turned_over(jobs[k], k, round);
+        /* Not while somebody is yet to be buried who has one of them. */
+        ck_dsm(dsm_cluster_drain(&cluster, DSM_FOREVER));
+        for (int k = 0; k < LARGE_JOBS; k++)
+            dsm_job_release(jobs[k]);
+    }
+    if (_i)
+        ck_assert_uint_gt(starts, 2 * WORKERS);
+    end_job_workers();
+}
+END_TEST
+
 /* ---- Several threads of the program. */
 
 static void *
@@ -424,6 +491,7 @@ main(void)
     tcase_add_test(tests, each_is_run_once);
     tcase_add_loop_test(tests, the_dead_are_buried, 0, 2);
     tcase_add_loop_test(tests, some_are_cancelled, 0, 2);
+    tcase_add_loop_test(tests, crates_are_used_again, 0, 2);
     tcase_add_test(tests, threads_submit_side_by_side);
     tests = test_case(suite, "provisional");
     tcase_set_timeout(tests, 120);

@@ -201,7 +201,7 @@ make_control(unsigned workers)
     dsm__pool_layout(&control->pool, JOBS_MAX, POOL);
     control->ticks_then = dsm__ticks();
     control->ns_then = dsm__now() - 1;
-    strcpy(control->name, "threaded");
+    strcpy(control->name, test_name());
     dsm__gate_init(&control->region.gate, workers);
     dsm__wait_tune(control, workers);
     ck_assert_int_eq(dsm__mutex_init(&control->alive), 0);
