@@ -1,6 +1,7 @@
 # What the tests of dsmctl share: they set srcdir and top_builddir, read this and
 # end with "finish".  They add to $clusters the names of clusters that they make
 # and to $controllers the pids of programs that have one.
+# shellcheck shell=sh
 
 dsmctl=$top_builddir/tools/dsmctl
 [ -x "$dsmctl" ] || { echo "$dsmctl is missing: build it first"; exit 1; }
@@ -13,6 +14,7 @@ if [ -z "${DSM_TEST_PRIVATE-}" ]; then
     for map in '' --map-root-user; do
         unshare --mount $map mount -t tmpfs tmpfs /dev/shm 2>/dev/null ||
             continue
+        # shellcheck disable=SC2093 # it goes on where the mount failed
         DSM_TEST_PRIVATE=yes exec unshare --mount $map sh -c \
             'mount -t tmpfs tmpfs /dev/shm && exec sh "$0"' "$0"
     done

@@ -1,5 +1,6 @@
 # What the tests of examples share: they set srcdir and top_builddir, read this
 # and end with the status of "[ $failures -eq 0 ]".
+# shellcheck shell=sh
 
 examples=$(cd "$top_builddir/examples" && pwd)
 longest=300 # seconds that a run may take before it counts as hanging
@@ -82,6 +83,7 @@ busy_worker()
 {
     others=$(processes_with "$1" | grep -vx "$controller" || :)
     for candidate in $others; do
+        # shellcheck disable=SC2046 # each field is a word
         set -- "$candidate" $(cat "/proc/$candidate/stat" 2>/dev/null)
         # pid, then stat: its fields 4, parent, and 14, user time in ticks.
         [ $# -gt 20 ] && [ "${15}" -ge 10 ] || continue

@@ -1,4 +1,5 @@
 # Sourced by checks.
+# shellcheck shell=sh
 
 # HEADER...: prints what these declare DSM_API, with what they include, one name
 # a line, sorted.  attributes.h is kept out, so that its macros stay to be seen.

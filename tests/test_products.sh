@@ -96,9 +96,9 @@ for program in matvec matmul; do
     "$examples/$program" -p 2 -n 2000 --rounds $mark >"$work/out" \
         2>"$work/err" &
     controller=$! pid=$! ran="$program, whose worker dies"
-    for try in $(seq 100); do
+    for _ in $(seq 100); do
         kill_worker $mark
-        for look in $(seq 10); do
+        for _ in $(seq 10); do
             ! ended || break 2
             sleep 0.05
         done
