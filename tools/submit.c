@@ -161,7 +161,7 @@ run(struct submission *submission, dsm_fn function)
     int error = dsm_cluster_attach(&cluster, submission->cluster);
     int code = EXIT_FAILED;
 
-    if (error == 0)
+    if (error >= 0)
         error = dsm_job_submit(&job, cluster, function, submission->words,
                                submission->words_size, &submission->options);
     if (error < 0)

@@ -145,14 +145,11 @@ read_workers(struct watch *watch)
 static void
 read_cluster(struct watch *watch, bool alone)
 {
-    int error = watch->handle
-                    ? 0
-                    : dsm_cluster_attach(&watch->handle, watch->info.name);
-
     *watch->trouble = '\0';
-    if (error < 0)
+    if (!watch->handle &&
+        dsm_cluster_attach(&watch->handle, watch->info.name) < 0)
         snprintf(watch->trouble, sizeof watch->trouble, "%s", dsm_last_error());
-    else
+    if (watch->handle)
         read_workers(watch);
     if (!alone)
         let_go(watch);
@@ -216,7 +213,8 @@ watch_update(struct watch_list *list)
     int error = dsm_cluster_list(visit, &update);
 
     watch_free(list);
-    *list = update.after;
+    list->watches = update.after.watches;
+    list->count = update.after.count;
     for (size_t k = 0; error == 0 && k < list->count; k++)
         read_cluster(&list->watches[k], list->count == 1);
     return error;

@@ -387,10 +387,8 @@ static int
 submit(struct order *order, dsm_job **jobs, dsm_cluster *cluster,
        const dsm_job_options *options, const char *call)
 {
-    char text[DSM__FUNCTION_TEXT];
     int error = dsm__ledger_open(&order->ledger, cluster, call);
 
-    order->text = text;
     if (!error)
         error = check_options(order, options);
     if (!error)
@@ -420,7 +418,9 @@ int
 dsm_job_submit(dsm_job **job, dsm_cluster *cluster, dsm_fn fn, const void *arg,
                size_t arg_size, const dsm_job_options *options)
 {
-    struct order order = {.fn = fn, .args = arg, .arg_size = arg_size, .n = 1};
+    char text[DSM__FUNCTION_TEXT];
+    struct order order = {
+        .fn = fn, .text = text, .args = arg, .arg_size = arg_size, .n = 1};
 
     if (job)
         *job = NULL;
@@ -431,7 +431,9 @@ int
 dsm_job_map(dsm_job **jobs, dsm_cluster *cluster, dsm_fn fn, const void *args,
             size_t arg_size, size_t n, const dsm_job_options *options)
 {
-    struct order order = {.fn = fn, .args = args, .arg_size = arg_size, .n = n};
+    char text[DSM__FUNCTION_TEXT];
+    struct order order = {
+        .fn = fn, .text = text, .args = args, .arg_size = arg_size, .n = n};
     int error;
 
     error = submit(&order, jobs, cluster, options, __func__);

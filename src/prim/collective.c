@@ -62,9 +62,10 @@ static int
 open_work_together(dsm_array **array, dsm_worker *self, size_t bytes)
 {
     int *told = dsm__scratch(self->control, 0, self->half);
+    bool first = self->id == 0;
     int error = 0, broken;
 
-    if (self->id == 0)
+    if (first)
         *told = error = open_work(array, self->cluster, bytes, true);
     broken = dsm_worker_barrier(self);
     if (broken || error)
@@ -73,7 +74,7 @@ open_work_together(dsm_array **array, dsm_worker *self, size_t bytes)
         return dsm__fail(*told,
                          "worker 0 could not make %zu bytes of workspace: %s",
                          bytes, dsm_strerror(*told));
-    return self->id == 0 ? 0 : find_work(array, self, bytes);
+    return first ? 0 : find_work(array, self, bytes);
 }
 
 static int

@@ -174,7 +174,7 @@ pack_part(dsm_worker *self, const struct dsm__task *task)
             *total = behind;
         fits = t->out && behind <= t->room;
         populate(&p, b + self->count, to, fits ? count : 0);
-        if (!fits || !p.kernel)
+        if (t->out && (!fits || !p.kernel))
             pack_carefully(t, to, t->in + b * t->block * t->size,
                            p.bits[p.half], length(t, b));
         p.count = 0;
