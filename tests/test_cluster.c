@@ -304,6 +304,22 @@ END_TEST
 
 /* ---- Options. */
 
+/* Of which a control segment has no room for the path. */
+START_TEST(a_long_directory)
+{
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
+    char top[] = "/tmp/dsm-test-long-XXXXXX", path[300];
+
+    ck_assert_ptr_nonnull(mkdtemp(top));
+    snprintf(path, sizeof path, "%s/%0255d", top, 0);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    options.directory = path;
+    refuse(1, &options, -ENAMETOOLONG, "is too long");
+    rmdir(path);
+    rmdir(top);
+}
+END_TEST
+
 START_TEST(bad_options)
 {
     dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
@@ -316,6 +332,12 @@ START_TEST(bad_options)
     options = DSM_CLUSTER_OPTIONS_INIT;
     options.setup_arg_size = 8;
     refuse(1, &options, -EINVAL, "options.setup_arg");
+    options = DSM_CLUSTER_OPTIONS_INIT;
+    options.detached = options.controller_works = true;
+    refuse(1, &options, -EINVAL, "options.detached");
+    options = DSM_CLUSTER_OPTIONS_INIT;
+    options.max_jobs = DSM_JOBS_MAX + 1;
+    refuse(1, &options, -EINVAL, "options.max_jobs");
     options = DSM_CLUSTER_OPTIONS_INIT;
     options.directory = "/nonexistent/directory";
     refuse(1, &options, -ENOENT, "options.directory /nonexistent/directory");
@@ -576,6 +598,7 @@ main(void)
 
     tests = test_case(suite, "options");
     tcase_add_test(tests, bad_options);
+    tcase_add_test(tests, a_long_directory);
     tcase_add_test(tests, options_of_other_versions);
     tcase_add_test(tests, options_are_copied);
     tcase_add_test(tests, address_spaces);

@@ -144,6 +144,40 @@ START_TEST(workers_have_no_jobs)
 }
 END_TEST
 
+/* A child of a worker is not the worker. */
+static int
+call_in_child(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    pid_t pid = fork();
+
+    (void)arg, (void)arg_size;
+    if (pid == 0)
+        _exit(dsm_worker_return(self, "x", 1) != -EPERM ||
+              dsm_worker_publish(self, "x", 1, 0) != -EPERM ||
+              dsm_worker_barrier(self) != -EPERM);
+    return test_reap(pid);
+}
+
+static int
+return_nothing(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    (void)arg, (void)arg_size;
+    return dsm_worker_return(self, NULL, 1) != -EINVAL ||
+           dsm_worker_publish(self, NULL, 1, 0) != -EINVAL;
+}
+
+START_TEST(results_of_nothing_and_nobody)
+{
+    dsm_cluster *cluster = test_cluster(1);
+
+    ck_finished(submit(cluster, call_in_child, NULL, 0));
+    ck_finished(submit(cluster, return_nothing, NULL, 0));
+    ck_dsm(dsm_cluster_run(cluster, call_in_child, NULL, 0));
+    test_whole(cluster);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 static int
 return_large(dsm_worker *self, const void *arg, size_t arg_size)
 {
@@ -243,6 +277,7 @@ main(void)
     tcase_add_test(tests, options_that_are_wrong);
     tcase_add_test(tests, jobs_do_not_wait_for_others);
     tcase_add_test(tests, workers_have_no_jobs);
+    tcase_add_test(tests, results_of_nothing_and_nobody);
     tcase_add_test(tests, a_controller_that_works);
     tcase_add_test(tests, a_full_directory);
     return test_main(suite);

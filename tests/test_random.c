@@ -231,6 +231,8 @@ START_TEST(doubles_of_any_range)
         ck_assert_double_eq(x[i], 4);
     ck_dsm_error(dsm_random_uniform(cluster, narrow, 0, 1e300, 1), -EINVAL,
                  "float32");
+    ck_dsm_error(dsm_random_uniform(cluster, narrow, 1 + 1e-10, 1 + 2e-10, 1),
+                 -EINVAL, "no float32 is from");
     dsm_cluster_destroy(cluster);
 }
 END_TEST
