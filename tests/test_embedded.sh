@@ -35,7 +35,7 @@ runs()
 {
     if ! timeout 60 "$@" >"$work/out" 2>"$work/err"; then
         fail "$*: $(cat "$work/out" "$work/err")"
-    elif [ "$(cat "$work/out")" != done ]; then
+    elif [ "$(cat "$work/out")" != "done" ]; then
         fail "$*: printed $(cat "$work/out")"
     else
         passed=$((passed + 1))
