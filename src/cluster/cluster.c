@@ -69,9 +69,15 @@ create_locked(dsm_cluster *cluster, const char *name, size_t size)
     DSM__POINT("control.created");
     if (error || dsm__remains_lock(cluster->member.fd, path, LOCK_SH))
         return error;
+    error = -EEXIST;
+    if (errno != EWOULDBLOCK) {
+        error = dsm__fail_errno("cannot lock segment %s", path);
+        if (dsm__segment_is(cluster->member.fd, path))
+            unlink(path);
+    }
     close(cluster->member.fd);
     cluster->member.fd = -1;
-    return -EEXIST;
+    return error;
 }
 
 /* The same under the first name that is free, or becomes so by a sweep. */

@@ -31,13 +31,16 @@ dsm__remains_lock(int fd, const char *path, int how)
     int tries = how == LOCK_SH ? LOCK_TRIES : 1;
 
     while (flock(fd, how | LOCK_NB) < 0) {
-        if (errno != EINTR && --tries == 0)
+        if (errno != EINTR && (errno != EWOULDBLOCK || --tries == 0))
             return false;
         if (errno != EINTR)
             pause_briefly();
     }
     DSM__POINT("remains.locked");
-    return dsm__segment_is(fd, path);
+    if (dsm__segment_is(fd, path))
+        return true;
+    errno = EWOULDBLOCK;
+    return false;
 }
 
 struct place {
