@@ -313,6 +313,42 @@ START_TEST(functions_of_a_program_that_attached)
 }
 END_TEST
 
+/* ---- The cluster goes first. */
+
+/* Looks at its large result too late. */
+static int
+come_too_late(dsm_cluster *cluster, const struct client *client)
+{
+    struct order order = order_of(client->number, 1);
+    const void *result;
+    dsm_job *job;
+
+    order.size = 20000;
+    if (dsm_job_submit(&job, cluster, find("work"), &order, sizeof order,
+                       NULL) < 0 ||
+        !test_poll(has_ended, job))
+        return 2;
+    held()->value[READY + client->number] = 1;
+    if (!test_poll(value_reached, &(struct value){STARTED + client->number, 2}))
+        return 3;
+    return dsm_job_result(job, &result, NULL, DSM_FOREVER) == DSM_ESTALE ? 0
+                                                                         : 4;
+}
+
+START_TEST(the_cluster_goes_before_a_result_is_read)
+{
+    struct client client = {test_name(), 0, 1, come_too_late};
+    pid_t pid = test_host(run_client, &client);
+    dsm_cluster *cluster = cluster_of_name(client.name, 0);
+
+    start_client(0);
+    await_value(READY, 1);
+    dsm_cluster_destroy(cluster);
+    held()->value[STARTED] = 2;
+    ck_assert_int_eq(test_reap(pid), 0);
+}
+END_TEST
+
 /* ---- A program dies. */
 
 /* Submits jobs with large arguments and results, and stays. */
@@ -587,6 +623,7 @@ main(void)
     tcase_add_unchecked_fixture(share, compile_library, remove_library);
     tcase_add_test(share, programs_share_the_workers);
     tcase_add_test(share, functions_of_a_program_that_attached);
+    tcase_add_test(share, the_cluster_goes_before_a_result_is_read);
     tcase_add_test(share, a_program_dies);
     tcase_add_loop_test(share, a_program_leaves_with_running_jobs, 0, 2);
     tcase_add_test(share, a_program_leaves_no_memory);

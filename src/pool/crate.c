@@ -99,7 +99,7 @@ dsm__crate_map(struct dsm__crate *crate, const struct dsm__control *control)
     path_of(path, control, crate->program, crate->number);
     error = dsm__segment_open(&fd, path, true, &status);
     if (error)
-        return error;
+        return dsm__control_missing(control, error);
     crate->size = (size_t)status.st_size;
     if (crate->size)
         at = mmap(NULL, crate->size, PROT_READ | PROT_WRITE,

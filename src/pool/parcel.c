@@ -90,7 +90,7 @@ dsm__parcel_map(const struct dsm__parcel *parcel, const void **data,
     path_of(path, parcel);
     error = dsm__segment_open(&fd, path, false, &status);
     if (error)
-        return error;
+        return dsm__control_missing(parcel->control, error);
     if ((uint64_t)status.st_size < size) {
         close(fd);
         return dsm__fail(DSM_EFORMAT, "%s was cut or replaced", path);

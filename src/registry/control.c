@@ -129,3 +129,14 @@ dsm__control_check(const struct dsm__control *copy, size_t file_size,
         return dsm__fail(DSM_EFORMAT, "%s is damaged", path);
     return 0;
 }
+
+int
+dsm__control_missing(const struct dsm__control *control, int error)
+{
+    /* Files go a little before the supervisor does. */
+    if (error != -ENOENT ||
+        !(atomic_load_explicit(&control->stopping, memory_order_acquire) ||
+          dsm__supervisor_dead(control)))
+        return error;
+    return dsm__fail(DSM_ESTALE, "cluster '%s' has ended", control->name);
+}

@@ -235,6 +235,11 @@ dsm__count(_Atomic uint64_t *counter, uint64_t n)
  * word (the ABI's first int, futex(2)) when the holder dies. */
 bool dsm__supervisor_dead(const struct dsm__control *control);
 
+/* What it means that a file of the cluster could not be opened: DSM_ESTALE,
+ * with a sentence, when that is because the cluster ends; else `error` itself.
+ */
+int dsm__control_missing(const struct dsm__control *control, int error);
+
 /* Whether a region is under way. */
 static inline bool
 dsm__region_active(const struct dsm__control *control)

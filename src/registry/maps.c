@@ -18,7 +18,7 @@ map_array(struct dsm__member *member, const struct dsm__object *object)
     dsm__path(path, control->directory, control->name, object->name);
     error = dsm__segment_open(&fd, path, true, &status);
     if (error)
-        return error;
+        return dsm__control_missing(control, error);
     if ((uint64_t)status.st_size != object->extent)
         error = dsm__fail(DSM_EFORMAT, "%s was cut or replaced", path);
     else
