@@ -160,9 +160,9 @@ files(struct scene *scene)
 }
 
 const struct step array_steps[] = {
-    {"an array in a region", in_a_region, 5},
-    {"a view", viewing, 3},
-    {"many arrays", many, 4},
-    {"a file", files, 2},
-    {NULL, NULL, 0},
+    {"an array in a region", in_a_region, 5, false},
+    {"a view", viewing, 3, false},
+    {"many arrays", many, 4, false},
+    {"a file", files, 2, false},
+    {NULL, NULL, 0, false},
 };

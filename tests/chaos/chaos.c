@@ -1,8 +1,9 @@
 /* chaos [--minutes M] [--rounds N] [--seed S] [--round R] [--verbose]
- *       [--freeze]
+ *       [--freeze] [--soak]
  * Runs rounds of chaos (chaos.h) for so long, or so many, or only round R of a
  * seed, and prints what happened; 1 when anything was wrong.  --freeze leaves
- * the first round that is wrong as it is, for a debugger. */
+ * the first round that is wrong as it is, for a debugger.  --soak does the same
+ * things to one cluster, kills nobody and looks at memory (soak.c). */
 #include "chaos.h"
 
 #include <dirent.h>
@@ -24,14 +25,14 @@ struct tally tally;
 struct order {
     double minutes;
     uint64_t rounds, seed, round;
-    bool verbose, freeze;
+    bool verbose, freeze, soak;
 };
 
 static void
 usage(void)
 {
     fprintf(stderr, "usage: chaos [--minutes M] [--rounds N] [--seed S] "
-                    "[--round R] [--verbose] [--freeze]\n");
+                    "[--round R] [--verbose] [--freeze] [--soak]\n");
     exit(2);
 }
 
@@ -45,6 +46,7 @@ take_order(int argc, char **argv)
         {"round", required_argument, NULL, 'r'},
         {"verbose", no_argument, NULL, 'v'},
         {"freeze", no_argument, NULL, 'f'},
+        {"soak", no_argument, NULL, 'k'},
         {NULL, 0, NULL, 0},
     };
     struct order order = {.rounds = UINT64_MAX,
@@ -72,6 +74,9 @@ take_order(int argc, char **argv)
             break;
         case 'f':
             order.freeze = true;
+            break;
+        case 'k':
+            order.soak = true;
             break;
         default:
             usage();
@@ -179,6 +184,13 @@ main(int argc, char **argv)
 
     prepare();
     printf("chaos: seed %lu\n", (unsigned long)order.seed);
+    if (order.soak) {
+        bool flat = soak_run(order.minutes, order.seed);
+
+        print_calls();
+        rmdir(board->directory);
+        return !flat;
+    }
     if (!round_begin()) {
         printf("no neighbour: %s\n", board->what);
         return 1;

@@ -72,6 +72,7 @@ struct plan {
     bool guest;   /* a second program attaches */
     bool patient; /* the controller waits for its end */
     bool stay;    /* its controller may be that of the last round */
+    bool calm;    /* no step that replaces workers */
     double guest_delay;
     unsigned guest_steps;
     unsigned blows;
@@ -107,6 +108,8 @@ struct board {
     _Atomic unsigned lost;       /* regions that lost a worker */
     char name[DSM_NAME_MAX + 1]; /* of the cluster */
     _Atomic pid_t supervisor, worker[WORKERS_MOST];
+    double soak_seconds;
+    _Atomic unsigned long soak_steps;
     _Atomic int wrong; /* something is; the first: */
     char what[1024];
     struct log log[LOGS];
@@ -145,6 +148,7 @@ struct step {
     const char *name;
     void (*run)(struct scene *scene);
     unsigned weight;
+    bool replaces; /* workers */
 };
 
 extern const struct step region_steps[], array_steps[], primitive_steps[],
@@ -152,6 +156,8 @@ extern const struct step region_steps[], array_steps[], primitive_steps[],
 
 /* Chooses one of the tables' steps and takes it. */
 void step_any(struct scene *scene);
+/* As many large results at once as no step has. */
+void jobs_burst(struct scene *scene);
 /* A cluster and what its steps need; false when there is none. */
 bool scene_begin(struct scene *scene, const struct plan *plan);
 void scene_end(struct scene *scene);
@@ -159,6 +165,7 @@ void scene_end(struct scene *scene);
 _Noreturn void controller_main(void);
 _Noreturn void guest_main(void);
 _Noreturn void neighbour_main(void);
+_Noreturn void soak_main(void); /* the soak's controller */
 
 /* ---- What the runner does. */
 
@@ -177,6 +184,8 @@ bool round_end(void);
 /* Whether all was right; with `freeze` it does not return else. */
 bool round_run(const struct plan *plan, bool freeze);
 void round_print(const struct plan *plan);
+/* The soak; whether all was flat and right. */
+bool soak_run(double minutes, uint64_t seed);
 /* Removes what programs that were killed left in the run's directory. */
 void clear_directory(void);
 
@@ -198,8 +207,8 @@ int killer_send(pid_t victim, const struct players *players, int signal);
 
 /* The children of a process; how many there are, at most `most` of them. */
 unsigned children_of(pid_t pid, pid_t *children, unsigned most);
-unsigned descriptors(void);
-unsigned mappings(void);
+unsigned descriptors_of(pid_t pid);
+unsigned mappings_of(pid_t pid);
 /* Files in /dev/shm, and in the run's directory, of that cluster. */
 unsigned files_of(const char *cluster, char *first, size_t size);
 /* Runs dsmctl; its exit status. */

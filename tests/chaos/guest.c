@@ -45,19 +45,25 @@ static void
 use_array(struct guest *guest)
 {
     size_t n = 1 + random_below(&guest->random, 20000);
+    bool keep = random_percent(&guest->random, 30) && !board->plan.calm;
     dsm_array *array;
-    char name[16];
+    char name[32];
+    int result;
 
-    snprintf(name, sizeof name, "g%d", guest->serial++);
+    snprintf(name, sizeof name, "g%ld-%d", (long)getpid(), guest->serial++);
     if (note(CALL_ARRAY_CREATE,
              dsm_array_create(&array, guest->cluster, name, DSM_INT64,
                               DSM_SHAPE(n)),
              MAY(OK) | late()) < 0)
         return;
     ((int64_t *)dsm_array_data(array))[n - 1] = 1;
-    if (random_percent(&guest->random, 70))
-        note(CALL_ARRAY_DESTROY, dsm_array_destroy(array),
-             MAY(OK) | MAY(BUSY) | late());
+    if (keep)
+        return;
+    /* Who goes on for long gets its turn between two regions. */
+    do
+        result = note(CALL_ARRAY_DESTROY, dsm_array_destroy(array),
+                      MAY(OK) | MAY(BUSY) | late());
+    while (result == -EBUSY && board->plan.calm && usleep(100) == 0);
 }
 
 static void
@@ -140,6 +146,7 @@ static void
 use_jobs(struct guest *guest)
 {
     enum { MOST = 8 };
+    unsigned large = board->plan.calm ? 60 : 20;
     unsigned n = 1 + random_below(&guest->random, MOST), made = 0;
     dsm_job_options options = DSM_JOB_OPTIONS_INIT;
     dsm_fn run = find(guest, "errand_run");
@@ -153,7 +160,7 @@ use_jobs(struct guest *guest)
             .publish = dsm_worker_publish,
             .cancelled = dsm_worker_cancelled,
             .number = random_next(&guest->random),
-            .words = random_percent(&guest->random, 20) ? 25000 : 2,
+            .words = random_percent(&guest->random, large) ? 25000 : 2,
         };
         if (note(CALL_SUBMIT,
                  dsm_job_submit(&job[made], guest->cluster, run, &errand[made],
@@ -176,13 +183,13 @@ guest_main(void)
         use_jobs,  use_array,  use_lock, refresh,
     };
     struct guest guest = {.random = plan_random(&board->plan, 2)};
+    unsigned n = sizeof deeds / sizeof *deeds - board->plan.calm;
 
     log_choose(LOG_GUEST);
     usleep((unsigned)(board->plan.guest_delay * 1e6));
     if (attach(&guest))
         for (unsigned k = 0; k < board->plan.guest_steps && !board->wrong; k++)
-            deeds[random_below(&guest.random, sizeof deeds / sizeof *deeds)](
-                &guest);
+            deeds[random_below(&guest.random, n)](&guest);
     dsm_cluster_destroy(guest.cluster);
     log_line("detached");
     _exit(0);

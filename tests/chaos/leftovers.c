@@ -50,25 +50,32 @@ children_of(pid_t pid, pid_t *children, unsigned most)
 }
 
 unsigned
-descriptors(void)
+descriptors_of(pid_t pid)
 {
-    DIR *files = opendir("/proc/self/fd");
+    char path[64];
+    struct dirent *file;
     unsigned n = 0;
+    DIR *files;
 
-    while (files && readdir(files))
-        n++;
+    snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+    files = opendir(path);
+    while (files && (file = readdir(files)))
+        n += file->d_name[0] != '.';
     if (files)
         closedir(files);
     return n;
 }
 
 unsigned
-mappings(void)
+mappings_of(pid_t pid)
 {
-    FILE *file = fopen("/proc/self/maps", "re");
+    char path[64];
     unsigned n = 0;
+    FILE *file;
     int c;
 
+    snprintf(path, sizeof path, "/proc/%ld/maps", (long)pid);
+    file = fopen(path, "re");
     while (file && (c = fgetc(file)) != EOF)
         n += c == '\n';
     if (file)

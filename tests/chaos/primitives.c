@@ -264,11 +264,11 @@ collective(struct scene *scene)
 }
 
 const struct step primitive_steps[] = {
-    {"reduce", reduce, 3},
-    {"dot", dot, 2},
-    {"scan", scan, 3},
-    {"pack", pack, 3},
-    {"map or a loop", map_or_loop, 4},
-    {"a collective reduction", collective, 2},
-    {NULL, NULL, 0},
+    {"reduce", reduce, 3, false},
+    {"dot", dot, 2, false},
+    {"scan", scan, 3, false},
+    {"pack", pack, 3, false},
+    {"map or a loop", map_or_loop, 4, false},
+    {"a collective reduction", collective, 2, false},
+    {NULL, NULL, 0, false},
 };

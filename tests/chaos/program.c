@@ -30,6 +30,8 @@ create_cluster(struct scene *scene)
     options.controller_works = plan->controller_works;
     options.directory = plan->directory ? board->directory : NULL;
     options.address_space = (size_t)16 << 30;
+    /* So that the soak has soon gone through all places for jobs. */
+    options.max_jobs = plan->calm ? 256 : 0;
     return note(CALL_CREATE,
                 dsm_cluster_create(&scene->cluster, plan->workers, &options),
                 MAY(OK));
@@ -98,25 +100,33 @@ scene_end(struct scene *scene)
     log_line("destroyed");
 }
 
+static const struct step *const tables[] = {region_steps, array_steps,
+                                            primitive_steps, job_steps};
+
+/* How often a step is taken, beside the others. */
+static unsigned
+weight(const struct scene *scene, const struct step *step)
+{
+    return scene->plan->calm && step->replaces ? 0 : step->weight;
+}
+
 void
 step_any(struct scene *scene)
 {
-    static const struct step *const tables[] = {region_steps, array_steps,
-                                                primitive_steps, job_steps};
     unsigned sum = 0, k;
 
     for (int t = 0; t < 4; t++)
         for (const struct step *step = tables[t]; step->name; step++)
-            sum += step->weight;
+            sum += weight(scene, step);
     k = random_below(&scene->random, sum);
     for (int t = 0; t < 4; t++)
         for (const struct step *step = tables[t]; step->name; step++) {
-            if (k < step->weight) {
+            if (k < weight(scene, step)) {
                 log_line("-- %s", step->name);
                 step->run(scene);
                 return;
             }
-            k -= step->weight;
+            k -= weight(scene, step);
         }
 }
 
@@ -139,14 +149,14 @@ check_growth(unsigned rounds, unsigned files)
     static unsigned maps;
     enum { WARM = 5, SLACK = 4 };
 
-    if (descriptors() != files)
-        wrong("the controller has %u descriptors in place of %u", descriptors(),
-              files);
+    if (descriptors_of(getpid()) != files)
+        wrong("the controller has %u descriptors in place of %u",
+              descriptors_of(getpid()), files);
     if (rounds == WARM)
-        maps = mappings();
-    if (rounds > WARM && !sanitized() && mappings() > maps + SLACK)
+        maps = mappings_of(getpid());
+    if (rounds > WARM && !sanitized() && mappings_of(getpid()) > maps + SLACK)
         wrong("after %u rounds the controller has %u mappings in place of %u",
-              rounds, mappings(), maps);
+              rounds, mappings_of(getpid()), maps);
     if (children_of(getpid(), &(pid_t){0}, 1) > 0)
         wrong("the controller has a child");
 }
@@ -154,7 +164,7 @@ check_growth(unsigned rounds, unsigned files)
 void
 controller_main(void)
 {
-    unsigned files = descriptors();
+    unsigned files = descriptors_of(getpid());
 
     log_choose(LOG_CONTROLLER);
     for (unsigned rounds = 1;; rounds++) {

@@ -411,15 +411,15 @@ look(struct scene *scene)
 }
 
 const struct step region_steps[] = {
-    {"worker barriers", worker_barrier, 4},
-    {"robust barriers", robust_barrier, 4},
-    {"pthread barriers", pthread_barrier, 3},
-    {"a lock", locking, 5},
-    {"a queue", queueing, 5},
-    {"a started region", started, 4},
-    {"a bad end", ending, 3},
-    {"reductions of workers", together, 3},
-    {"refresh", refresh, 2},
-    {"worker information", look, 1},
-    {NULL, NULL, 0},
+    {"worker barriers", worker_barrier, 4, false},
+    {"robust barriers", robust_barrier, 4, false},
+    {"pthread barriers", pthread_barrier, 3, false},
+    {"a lock", locking, 5, false},
+    {"a queue", queueing, 5, false},
+    {"a started region", started, 4, true},
+    {"a bad end", ending, 3, true},
+    {"reductions of workers", together, 3, false},
+    {"refresh", refresh, 2, true},
+    {"worker information", look, 1, false},
+    {NULL, NULL, 0, false},
 };

@@ -275,9 +275,9 @@ check(const struct course *course)
         board->lost > board->deaths)
         wrong("%u regions lost a worker, of whom %u died", board->lost,
               board->deaths);
-    if (descriptors() != files_at_first) {
-        wrong("the runner has %u descriptors in place of %u", descriptors(),
-              files_at_first);
+    if (descriptors_of(getpid()) != files_at_first) {
+        wrong("the runner has %u descriptors in place of %u",
+              descriptors_of(getpid()), files_at_first);
         tally.leftovers++;
     }
     if (course->plan->round % 16 == 0)
@@ -368,7 +368,7 @@ bool
 round_begin(void)
 {
     sem_init(&board->neighbour_go, 1, 0);
-    files_at_first = descriptors();
+    files_at_first = descriptors_of(getpid());
     players.neighbour = fork_player(neighbour_main);
     ask_neighbour();
     /* So far there is nobody else. */
