@@ -8,7 +8,7 @@
 #define CALLS_MAP(X)                                                           \
     X(CREATE, "dsm_cluster_create", MAY(EWORKER), MAY(ESTALE))                 \
     X(ATTACH, "dsm_cluster_attach", 0, MAY(ESTALE))                            \
-    X(RUN, "dsm_cluster_run", MAY(EWORKER), MAY(ESTALE))                       \
+    X(RUN, "dsm_cluster_run", MAY(EWORKER), MAY(ESTALE) | MAY(EFAILED))        \
     X(START, "dsm_cluster_start", MAY(EWORKER), MAY(ESTALE))                   \
     X(WAIT, "dsm_cluster_wait", MAY(EWORKER), MAY(ESTALE))                     \
     X(CANCEL, "dsm_cluster_cancel", MAY(EWORKER), MAY(ESTALE))                 \
@@ -32,8 +32,8 @@
     X(WORKER_REDUCE, "dsm_worker_reduce", MAY(EBROKEN), MAY(ESTALE))           \
     X(QUEUE_CREATE, "dsm_queue_create", 0, MAY(ESTALE))                        \
     X(QUEUE_DESTROY, "dsm_queue_destroy", 0, MAY(ESTALE))                      \
-    X(QUEUE_PUSH, "dsm_queue_push", MAY(ECANCELED), MAY(ESTALE))               \
-    X(QUEUE_POP, "dsm_queue_pop", MAY(ECANCELED), MAY(ESTALE))                 \
+    X(QUEUE_PUSH, "dsm_queue_push", MAY(ECANCELED), MAY(ESTALE) | MAY(PIPE))   \
+    X(QUEUE_POP, "dsm_queue_pop", MAY(ECANCELED), MAY(ESTALE) | MAY(PIPE))     \
     X(QUEUE_CLOSE, "dsm_queue_close", 0, 0)                                    \
     X(FOR, "dsm_for", MAY(EWORKER), MAY(ESTALE))                               \
     X(MAP, "dsm_map", MAY(EWORKER), MAY(ESTALE))                               \

@@ -41,6 +41,15 @@ clear(const dsm_array *array)
            dsm_array_count(array) * dsm_array_item_size(array));
 }
 
+/* What a worker's function returns when a call in it failed.  A death of
+ * another one makes the region fail by itself; that of the supervisor may not.
+ */
+static int
+given_up(int result)
+{
+    return result == DSM_ESTALE;
+}
+
 /* Runs the region and counts whether it lost a worker.  `may`: beside 0. */
 static int
 run(struct scene *scene, dsm_fn fn, const struct deed *deed, unsigned may)
@@ -78,7 +87,7 @@ march(dsm_worker *self, const void *arg, size_t arg_size)
         cell[dsm_worker_id(self)] = k;
         result = meet(self, deed);
         if (result < 0)
-            return 0;
+            return given_up(result);
         if (result == 1)
             cell[workers]++;
         for (unsigned w = 0; w < workers; w++)
@@ -154,7 +163,7 @@ count_under_lock(dsm_worker *self, const void *arg, size_t arg_size)
                        dsm_lock_acquire(deed->lock, DSM_FOREVER), MAY(OK));
 
         if (got < 0)
-            return 0;
+            return given_up(got);
         check_pair(deed->pair, got);
         pair[0]++;
         pair[1]++;
@@ -205,16 +214,18 @@ pass_on(dsm_worker *self, const void *arg, size_t arg_size)
     (void)arg_size;
     for (int k = 0; k < deed->rounds; k++) {
         int64_t message = MESSAGE(dsm_worker_id(self), k);
+        int result =
+            note(CALL_QUEUE_PUSH,
+                 dsm_queue_push(deed->queue, &message, DSM_FOREVER), MAY(OK));
 
-        if (note(CALL_QUEUE_PUSH,
-                 dsm_queue_push(deed->queue, &message, DSM_FOREVER),
-                 MAY(OK)) < 0)
-            return 0;
+        if (result < 0)
+            return given_up(result);
         cell[0] += message;
-        if (note(CALL_QUEUE_POP,
-                 dsm_queue_pop(deed->queue, &message, DSM_FOREVER),
-                 MAY(OK)) < 0)
-            return 0;
+        result =
+            note(CALL_QUEUE_POP,
+                 dsm_queue_pop(deed->queue, &message, DSM_FOREVER), MAY(OK));
+        if (result < 0)
+            return given_up(result);
         if (!sound(message, dsm_worker_count(self)))
             wrong("a message that nobody sent: %lx", (long)message);
         cell[1] += message;
