@@ -2,6 +2,7 @@
 #include "array/array.h"
 #include "base/error.h"
 #include "base/point.h"
+#include "os/process.h"
 #include "shm/npy.h"
 #include "shm/segment.h"
 
@@ -106,7 +107,7 @@ int
 dsm_array_load(dsm_array **array, dsm_cluster *cluster, const char *name,
                const char *npy_path)
 {
-    int fd = open(npy_path, O_RDONLY | O_CLOEXEC), error;
+    int fd = dsm__open(npy_path, O_RDONLY, 0), error;
     struct dsm__draft draft;
     struct dsm__npy npy;
 
@@ -138,8 +139,7 @@ sync_directory(const char *path)
     const char *slash = strrchr(path, '/');
     char *directory =
         slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    int fd =
-        directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = directory ? dsm__open(directory, O_RDONLY | O_DIRECTORY, 0) : -1;
 
     if (fd >= 0) {
         fsync(fd);
@@ -188,7 +188,7 @@ create_beside(char **beside, int *fd, const char *path)
     for (int tries = 0; tries < 1000; tries++) {
         if (asprintf(beside, "%s.%ld-%u", path, (long)getpid(), serial++) < 0)
             return dsm__fail(-ENOMEM, "no memory to save '%s'", path);
-        *fd = open(*beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        *fd = dsm__open(*beside, O_WRONLY | O_CREAT | O_EXCL, 0666);
         if (*fd >= 0)
             return 0;
         free(*beside);

@@ -21,6 +21,8 @@
 static int
 check_header(const struct dsm__control *copy, const char *name)
 {
+    uint64_t mine = dsm__pid_namespace();
+
     if (strcmp(copy->name, name) != 0 || copy->uid != geteuid())
         return dsm__fail(DSM_EFORMAT,
                          "the control segment of cluster '%s' is "
@@ -31,7 +33,10 @@ check_header(const struct dsm__control *copy, const char *name)
         return dsm__fail(DSM_EFORMAT,
                          "the control segment of cluster '%s' is damaged",
                          name);
-    if (copy->pid_namespace != dsm__pid_namespace())
+    if (!mine && copy->pid_namespace)
+        return dsm__fail_errno("cannot tell this process's pid namespace from "
+                               "/proc/self/ns/pid");
+    if (copy->pid_namespace != mine)
         return dsm__fail(-EXDEV,
                          "cluster '%s' lives in another pid namespace (another "
                          "container), where its locks do not work",

@@ -56,6 +56,14 @@ dsm__clients_listen(struct dsm__watch *watch)
     return 0;
 }
 
+static void
+pause_briefly(void)
+{
+    const struct timespec pause = {.tv_nsec = 10 * DSM__NS_PER_MS};
+
+    nanosleep(&pause, NULL);
+}
+
 static void reply(int fd, int result, int value, const char *format, ...)
     DSM_PRINTF(4, 5);
 
@@ -70,7 +78,15 @@ reply(int fd, int result, int value, const char *format, ...)
     va_end(arguments);
     /* A client that does not read loses its reply, not the supervisor's time.
      */
-    send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    for (int tries = 0; tries < 10; tries++) {
+        if (send(fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) >=
+                0 ||
+            errno == EAGAIN || errno == EPIPE)
+            return;
+        pause_briefly(); /* the kernel has no memory */
+    }
+    /* So that it does not wait for ever. */
+    shutdown(fd, SHUT_WR);
 }
 
 /* No descriptor is left for a client, which would wait in the queue and keep
@@ -78,7 +94,6 @@ reply(int fd, int result, int value, const char *format, ...)
 static void
 turn_away(struct dsm__watch *watch)
 {
-    const struct timespec pause = {.tv_nsec = 10 * DSM__NS_PER_MS};
     int fd;
 
     dsm__spare_let(watch);
@@ -91,9 +106,23 @@ turn_away(struct dsm__watch *watch)
         close(fd);
     } else if (errno != EAGAIN) {
         /* Somebody took that one, too: do not spin for it. */
-        nanosleep(&pause, NULL);
+        pause_briefly();
     }
     dsm__spare_hold(watch);
+}
+
+static void
+welcome(struct dsm__watch *watch, int fd, int client)
+{
+    int error = dsm__watch_fd(watch, fd, client);
+
+    if (error) {
+        reply(fd, error, 0, "%s", dsm_last_error());
+        close(fd);
+        return;
+    }
+    watch->clients[client] = fd;
+    DSM__POINT("supervisor.accept");
 }
 
 void
@@ -113,14 +142,11 @@ dsm__clients_accept(struct dsm__watch *watch)
         close(fd);
         return;
     }
-    for (int k = 0; k < DSM__CLIENTS_MAX; k++) {
-        if (watch->clients[k] >= 0 || watch->gone[k + 1])
-            continue;
-        watch->clients[k] = fd;
-        dsm__watch_fd(watch, fd, k);
-        DSM__POINT("supervisor.accept");
-        return;
-    }
+    for (int k = 0; k < DSM__CLIENTS_MAX; k++)
+        if (watch->clients[k] < 0 && !watch->gone[k + 1]) {
+            welcome(watch, fd, k);
+            return;
+        }
     reply(fd, -EAGAIN, 0, "the cluster has %d clients already",
           DSM__CLIENTS_MAX);
     close(fd);

@@ -225,7 +225,7 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
     if (error)
         return error;
     /* A sweep that found them without one may still be under way. */
-    dsm__remains_clear(name, directory);
+    (void)dsm__remains_clear(name, directory);
     dsm__path(path, NULL, name, NULL);
     error = dsm__segment_allocate(member->fd, path, 0,
                                   dsm__control_layout(NULL, workers, size),
@@ -477,7 +477,7 @@ dsm__cluster_end(dsm_cluster *cluster)
         end_supervisor(cluster);
     /* If the supervisor was killed; else it has done so. */
     dsm__trace_end(cluster->trace);
-    dsm__remains_remove(member->control->name, member->fd);
+    (void)dsm__remains_remove(member->control->name, member->fd);
 }
 
 void

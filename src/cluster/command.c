@@ -104,7 +104,9 @@ dsm__command(int fd, const struct dsm__control *control,
     do
         n = send(fd, request, sizeof *request, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
-    /* Also when that failed: it may have said why it closed. */
+    if (n < 0 && errno != EPIPE && errno != ECONNRESET)
+        return dsm__fail_errno("cannot ask the cluster's supervisor");
+    /* Also when it is closed: it may have said why. */
     error = wait_readable(fd, control, dsm__deadline(timeout_ms));
     if (error)
         return dsm__fail(error, "the cluster's supervisor %s",

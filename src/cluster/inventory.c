@@ -34,16 +34,19 @@ file_bytes(int fd)
 }
 
 /* A named object of the user's, copied from a control segment that need not be
- * sound.  False: slot k holds none. */
-static bool
+ * sound.  1; 0: slot k holds none; -errno. */
+static int
 read_object(union dsm__slot *slot, const struct dsm__control *control, int fd,
             uint64_t k)
 {
     uint64_t at = control->objects_offset + k * sizeof *slot;
 
-    if (pread(fd, slot, sizeof *slot, (off_t)at) != sizeof *slot)
-        return false;
-    return slot->object.state == DSM__LIVE &&
+    ssize_t n = dsm__segment_read(fd, slot, sizeof *slot, at);
+
+    if (n < 0)
+        return dsm__fail_errno("cannot read the objects of cluster '%s'",
+                               control->name);
+    return n == sizeof *slot && slot->object.state == DSM__LIVE &&
            slot->object.kind >= DSM_OBJECT_ARRAY &&
            slot->object.kind <= DSM_OBJECT_QUEUE &&
            memchr(slot->object.name, '\0', sizeof slot->object.name) &&
@@ -87,7 +90,7 @@ count_objects(dsm_cluster_info *info, const struct dsm__control *control,
 
     info->bytes = file_bytes(fd);
     for (uint64_t k = 0; k < control->objects; k++) {
-        if (!read_object(&slot, control, fd, k))
+        if (read_object(&slot, control, fd, k) <= 0)
             continue;
         info->objects++;
         read_info(&object, &slot, control);
@@ -180,16 +183,19 @@ read_objects(dsm_object_info **objects, size_t *n,
              const struct dsm__control *control, int fd)
 {
     union dsm__slot slot;
+    int found = 0;
 
     *n = 0;
     *objects = malloc((control->objects + 1) * sizeof **objects);
     if (!*objects)
         return dsm__fail_errno("no memory to list objects");
-    for (uint64_t k = 0; k < control->objects; k++)
-        if (read_object(&slot, control, fd, k))
+    for (uint64_t k = 0; k < control->objects && found >= 0; k++) {
+        found = read_object(&slot, control, fd, k);
+        if (found > 0)
             read_info(&(*objects)[(*n)++], &slot, control);
+    }
     qsort(*objects, *n, sizeof **objects, by_name);
-    return 0;
+    return found < 0 ? found : 0;
 }
 
 int

@@ -96,8 +96,7 @@ dsm__options_take(dsm_cluster *cluster, const dsm_cluster_options *given)
     }
     if (!options->log)
         return 0;
-    cluster->log = dsm__fd_off_stdio(
-        open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+    cluster->log = dsm__open(options->log, O_WRONLY | O_CREAT | O_APPEND, 0666);
     return cluster->log < 0 ? dsm__fail_errno("options.log %s", options->log)
                             : 0;
 }
@@ -113,7 +112,13 @@ dsm__options_directory(char *directory, const char *given)
     real = realpath(given, NULL);
     if (!real)
         return dsm__fail_errno("options.directory %s", given);
-    if (stat(real, &status) < 0 || !S_ISDIR(status.st_mode)) {
+    if (stat(real, &status) < 0) {
+        int error = dsm__fail_errno("options.directory %s", given);
+
+        free(real);
+        return error;
+    }
+    if (!S_ISDIR(status.st_mode)) {
         free(real);
         return dsm__fail(-ENOTDIR, "options.directory %s is no directory",
                          given);

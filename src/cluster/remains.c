@@ -60,7 +60,7 @@ unlink_one(const char *name, void *argument)
     return 0;
 }
 
-static void
+static int
 unlink_prefix(const char *directory, const char *cluster)
 {
     char path[DSM__PATH_SIZE];
@@ -68,49 +68,61 @@ unlink_prefix(const char *directory, const char *cluster)
 
     dsm__path(path, "", cluster, "");
     place.prefix = path + 1; /* behind the slash: "dsm.UID.CLUSTER." */
-    (void)dsm__segment_scan(directory, place.prefix, unlink_one, &place);
+    return dsm__segment_scan(directory, place.prefix, unlink_one, &place);
 }
 
-void
+/* Whether it may be read the next time.  Else its files, if there is such a
+ * directory at all, are out of reach. */
+static bool
+is_passing(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
+}
+
+int
 dsm__remains_clear(const char *cluster, const char *directory)
 {
-    unlink_prefix(DSM__SHM_DIRECTORY, cluster);
+    int error = unlink_prefix(DSM__SHM_DIRECTORY, cluster), elsewhere = 0;
+
     if (directory[0] && strcmp(directory, DSM__SHM_DIRECTORY) != 0)
-        unlink_prefix(directory, cluster);
+        elsewhere = unlink_prefix(directory, cluster);
+    return is_passing(elsewhere) ? elsewhere : error;
 }
 
 int
 dsm__remains_read(struct dsm__control *copy, int fd, const char *path)
 {
     struct stat status;
-    ssize_t n;
 
     memset(copy, 0, sizeof *copy);
-    do
-        n = pread(fd, copy, sizeof *copy, 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0 || fstat(fd, &status) < 0)
+    if (dsm__segment_read(fd, copy, sizeof *copy, 0) < 0 ||
+        fstat(fd, &status) < 0)
         return dsm__fail_errno("cannot read %s", path);
     return dsm__control_check(copy, (size_t)status.st_size, path);
 }
 
-void
+int
 dsm__remains_remove(const char *cluster, int fd)
 {
     char path[DSM__PATH_SIZE];
-    struct dsm__control *copy = malloc(sizeof *copy);
+    struct dsm__control *copy;
+    int error;
 
     dsm__path(path, NULL, cluster, NULL);
-    if (!copy || !dsm__segment_is(fd, path)) {
-        free(copy);
-        return;
-    }
+    if (!dsm__segment_is(fd, path))
+        return -EBUSY;
+    copy = malloc(sizeof *copy);
+    if (!copy)
+        return dsm__fail(-ENOMEM, "no memory to remove cluster '%s'", cluster);
     (void)dsm__remains_read(copy, fd, path);
     copy->directory[DSM__DIRECTORY_MAX] = '\0';
-    dsm__remains_clear(cluster, copy->directory);
-    DSM__POINT("remains.arrays");
-    unlink(path);
+    error = dsm__remains_clear(cluster, copy->directory);
     free(copy);
+    DSM__POINT("remains.arrays");
+    /* Else it stays, so that the next one finds the rest by it. */
+    if (!error)
+        unlink(path);
+    return error;
 }
 
 /* Arrays without a control segment.  Its name is taken first, as a tombstone,
@@ -121,14 +133,14 @@ sweep_orphans(const char *cluster, const char *path)
     int fd, error = dsm__segment_create(&fd, path, 0);
 
     if (error)
-        return -EBUSY;
+        return error == -EEXIST ? -EBUSY : error;
     if (dsm__remains_lock(fd, path, LOCK_EX)) {
         DSM__POINT("remains.orphans");
-        dsm__remains_clear(cluster, "");
+        error = dsm__remains_clear(cluster, "");
         unlink(path);
     }
     close(fd);
-    return 0;
+    return error;
 }
 
 struct search {
@@ -173,7 +185,7 @@ sweep_once(const char *cluster)
         return error;
     if (dsm__remains_lock(fd, path, LOCK_EX)) {
         DSM__POINT("remains.sweep");
-        dsm__remains_remove(cluster, fd);
+        error = dsm__remains_remove(cluster, fd);
     } else {
         error = -EBUSY;
     }

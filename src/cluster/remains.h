@@ -17,13 +17,14 @@
 bool dsm__remains_lock(int fd, const char *path, int how);
 
 /* Unlinks all files of a cluster of this process's own; `fd` is its control
- * segment.  Nothing if the name is another cluster's by now. */
-void dsm__remains_remove(const char *cluster, int fd);
+ * segment.  -EBUSY: the name is another cluster's by now; -errno: some files
+ * are left, among them the control segment. */
+int dsm__remains_remove(const char *cluster, int fd);
 
 /* Unlinks all files of a cluster's name but its control segment, here and in
  * its directory ("": it has none).  For who has just created the segment: no
- * such file can be another's. */
-void dsm__remains_clear(const char *cluster, const char *directory);
+ * such file can be another's.  0, or -errno: there may be some left. */
+int dsm__remains_clear(const char *cluster, const char *directory);
 
 /* Takes one cluster's files away if it is stale.  0; -ENOENT: there is no such
  * cluster; -EBUSY: it lives, or someone still holds on to it. */

@@ -71,13 +71,14 @@ dsm__watch_give_up(struct dsm__watch *watch, int error, const char *message)
     dsm__watch_log(watch, "%s\n", control->broken_message);
 }
 
-void
+int
 dsm__watch_fd(struct dsm__watch *watch, int fd, int what)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = what};
 
-    if (fd >= 0)
-        epoll_ctl(watch->events, EPOLL_CTL_ADD, fd, &event);
+    if (fd >= 0 && epoll_ctl(watch->events, EPOLL_CTL_ADD, fd, &event) < 0)
+        return dsm__fail_errno("the supervisor can watch nothing more");
+    return 0;
 }
 
 void
@@ -237,12 +238,14 @@ open_events(struct dsm__watch *watch)
     watch->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (watch->events < 0 || watch->signals < 0)
         return dsm__fail_errno("cannot watch over workers");
-    dsm__watch_fd(watch, watch->signals, SIGNALS);
-    dsm__watch_fd(watch, watch->controller, CONTROLLER);
-    dsm__watch_fd(watch, watch->command, COMMAND);
-    error = dsm__clients_listen(watch);
-    dsm__watch_fd(watch, watch->listener, LISTENER);
-    return error;
+    error = dsm__watch_fd(watch, watch->signals, SIGNALS);
+    if (!error)
+        error = dsm__watch_fd(watch, watch->controller, CONTROLLER);
+    if (!error)
+        error = dsm__watch_fd(watch, watch->command, COMMAND);
+    if (!error)
+        error = dsm__clients_listen(watch);
+    return error ? error : dsm__watch_fd(watch, watch->listener, LISTENER);
 }
 
 /* What is done in the end opens files, of which there may be no more. */
@@ -298,7 +301,7 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
         watch.clients[k] = -1;
     become_supervisor(&watch);
     error = watch.pids && watch.dooms ? open_events(&watch)
-                                      : dsm__fail_errno("no memory");
+                                      : dsm__fail(-ENOMEM, "no memory");
     if (error) {
         dsm__watch_give_up(&watch, error, dsm_last_error());
     } else {
@@ -312,6 +315,6 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
     dsm__kill_children(NULL, 0);
     dsm__trace_end(cluster->trace);
     DSM__POINT("supervisor.unlink");
-    dsm__remains_remove(control->name, cluster->member.fd);
+    (void)dsm__remains_remove(control->name, cluster->member.fd);
     _exit(0);
 }

@@ -79,7 +79,8 @@ void dsm__clients_forget(struct dsm__watch *watch, int client);
 void dsm__clients_refreshed(struct dsm__watch *watch);
 
 /* supervisor.c */
-void dsm__watch_fd(struct dsm__watch *watch, int fd, int what);
+/* Has it watched; nothing if it is negative.  0 or an error. */
+int dsm__watch_fd(struct dsm__watch *watch, int fd, int what);
 void dsm__watch_stop(struct dsm__watch *watch, bool at_once);
 /* Makes the cluster useless: every call from now on gets this error. */
 void dsm__watch_give_up(struct dsm__watch *watch, int error,

@@ -136,6 +136,17 @@ dsm__fd_off_stdio(int fd)
     return moved;
 }
 
+int
+dsm__open(const char *path, int flags, unsigned mode)
+{
+    int fd;
+
+    do
+        fd = open(path, flags | O_CLOEXEC, mode);
+    while (fd < 0 && errno == EINTR);
+    return dsm__fd_off_stdio(fd);
+}
+
 static bool
 is_kept(pid_t pid, const pid_t *keep, unsigned n)
 {

@@ -26,6 +26,10 @@ int dsm__pidfd_open(pid_t pid);
  * into which a host that has closed them may still print. */
 int dsm__fd_off_stdio(int fd);
 
+/* open(), again when a signal came, close-on-exec and off the standard streams.
+ */
+int dsm__open(const char *path, int flags, unsigned mode);
+
 /* Kills and reaps every child of this process but keep[0..n-1], and whoever
  * becomes one because its own parent was killed (the caller is a subreaper). */
 void dsm__kill_children(const pid_t *keep, unsigned n);

@@ -130,21 +130,14 @@ dsm__parcel_open(const struct dsm__parcel *parcel)
 static char *
 read_tail(int fd, off_t end, size_t *size, size_t most)
 {
-    size_t n = (size_t)end < most ? (size_t)end : most, done = 0;
+    size_t n = (size_t)end < most ? (size_t)end : most;
     char *text = malloc(n + 1);
-    ssize_t got = 1;
+    ssize_t got = text ? dsm__segment_read(fd, text, n, (size_t)end - n) : 0;
 
-    while (text && done < n && got > 0) {
-        got = pread(fd, text + done, n - done, end - (off_t)(n - done));
-        if (got > 0)
-            done += (size_t)got;
-        else if (got < 0 && errno == EINTR)
-            got = 1;
-    }
     if (!text)
         return NULL;
-    text[done] = '\0';
-    *size = done;
+    *size = got > 0 ? (size_t)got : 0;
+    text[*size] = '\0';
     return text;
 }
 

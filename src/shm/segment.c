@@ -27,14 +27,9 @@
 #define LARGE ((size_t)64 << 20)
 
 static int
-retry_open(const char *path, int flags)
+open_segment(const char *path, int flags)
 {
-    int fd;
-
-    do
-        fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    while (fd < 0 && errno == EINTR);
-    return dsm__fd_off_stdio(fd);
+    return dsm__open(path, flags | O_NOFOLLOW | O_NONBLOCK, 0600);
 }
 
 int
@@ -101,7 +96,7 @@ dsm__segment_create(int *fd, const char *path, size_t bytes)
 {
     int error;
 
-    *fd = retry_open(path, O_RDWR | O_CREAT | O_EXCL);
+    *fd = open_segment(path, O_RDWR | O_CREAT | O_EXCL);
     if (*fd < 0)
         return dsm__segment_refused("create segment", path);
     DSM__POINT("segment.create");
@@ -125,7 +120,7 @@ dsm__segment_create_unnamed(int *fd, const char *path, size_t bytes)
 
     snprintf(directory, sizeof directory, "%.*s",
              (int)(strrchr(path, '/') - path), path);
-    *fd = retry_open(directory, O_RDWR | O_TMPFILE);
+    *fd = open_segment(directory, O_RDWR | O_TMPFILE);
     if (*fd < 0)
         return dsm__fail_errno("cannot create a segment in %s", directory);
     error = set_size(*fd, path, bytes);
@@ -167,7 +162,7 @@ dsm__segment_open(int *fd, const char *path, bool writable, struct stat *status)
 {
     int error;
 
-    *fd = retry_open(path, writable ? O_RDWR : O_RDONLY);
+    *fd = open_segment(path, writable ? O_RDWR : O_RDONLY);
     if (*fd < 0)
         return dsm__segment_refused("open segment", path);
     error = check(*fd, path, status);
@@ -267,6 +262,25 @@ dsm__segment_write(int fd, const char *path, const void *data, size_t bytes,
                                 dsm__bytes_text(bytes), dsm__bytes_text(done));
     }
     return error;
+}
+
+ssize_t
+dsm__segment_read(int fd, void *data, size_t bytes, size_t at)
+{
+    size_t done = 0;
+
+    while (done < bytes) {
+        ssize_t n =
+            pread(fd, (char *)data + done, bytes - done, (off_t)(at + done));
+
+        if (n == 0)
+            break;
+        if (n > 0)
+            done += (size_t)n;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return (ssize_t)done;
 }
 
 void

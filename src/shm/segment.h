@@ -44,6 +44,10 @@ int dsm__segment_allocate(int fd, const char *path, size_t begin, size_t bytes,
 int dsm__segment_write(int fd, const char *path, const void *data, size_t bytes,
                        const char *what);
 
+/* Reads from `at` on, up to the file's end: the bytes that there were; -1 with
+ * errno. */
+ssize_t dsm__segment_read(int fd, void *data, size_t bytes, size_t at);
+
 /* Unlinks a segment and gives its memory back at once, which otherwise would
  * wait for the last process that has it mapped; those then read zeros. */
 void dsm__segment_remove(const char *path);

@@ -28,6 +28,7 @@ reserve(char *at, size_t size)
         return NULL;
     if (at && got != at) {
         munmap(got, size);
+        errno = EADDRNOTAVAIL;
         return NULL;
     }
     return got;
@@ -89,6 +90,11 @@ dsm__space_reserve_at(struct dsm__space *space, char *base, size_t size)
     space->size = size;
     if (space->base)
         return 0;
+    if (errno == ENOMEM)
+        return dsm__fail(-ENOMEM,
+                         "cannot reserve the cluster's %s of addresses (see "
+                         "ulimit -v)",
+                         dsm__bytes_text(size));
     return dsm__fail(-EADDRNOTAVAIL,
                      "the cluster's addresses %p to %p are taken in this "
                      "process",

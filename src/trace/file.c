@@ -48,14 +48,15 @@ excluded(int fd, short type)
 static int
 open_one(const char *path)
 {
-    int fd = dsm__fd_off_stdio(
-        open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+    int fd = dsm__open(path, O_RDWR | O_CREAT | O_APPEND, 0666);
     struct stat status;
     int error = 0;
 
     if (fd < 0)
         return dsm__fail_errno("DSM_TRACE: %s", path);
-    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+    if (fstat(fd, &status) < 0)
+        error = dsm__fail_errno("DSM_TRACE: %s", path);
+    else if (!S_ISREG(status.st_mode))
         error = dsm__fail(-EINVAL, "DSM_TRACE: %s is no regular file", path);
     else if (excluded(fd, F_WRLCK))
         error = -EBUSY;
