@@ -54,6 +54,9 @@ bool test_gone(const void *pid);          /* const pid_t * */
 bool test_nothing_left(const void *name); /* const char * */
 bool test_alone(const void *unused);
 
+/* How many there are in it, but for this one. */
+int test_processes(void);
+
 /* Seconds of CLOCK_MONOTONIC. */
 double test_now(void);
 

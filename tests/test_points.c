@@ -630,7 +630,7 @@ static void
 begin(const char *name)
 {
     strcpy(stage()->name, name);
-    snprintf(stage()->path, sizeof stage()->path, "/tmp/%s.npy", name);
+    snprintf(stage()->path, sizeof stage()->path, "/dev/shm/%s.npy", name);
 }
 
 static bool
