@@ -108,8 +108,10 @@ join(dsm_cluster *cluster, const char *name, struct dsm__control *copy)
     if (error == -ENOENT)
         return dsm__fail(error, "there is no cluster '%s'", name);
     if (!error && !dsm__remains_lock(member->fd, path, LOCK_SH))
-        error =
-            dsm__fail(DSM_ESTALE, "cluster '%s' has just been removed", name);
+        error = errno == EWOULDBLOCK
+                    ? dsm__fail(DSM_ESTALE,
+                                "cluster '%s' has just been removed", name)
+                    : dsm__fail_errno("cannot lock %s", path);
     DSM__POINT("attach.locked");
     if (!error)
         error = dsm__remains_read(copy, member->fd, path);
