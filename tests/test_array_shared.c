@@ -5,12 +5,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -135,6 +137,42 @@ START_TEST(an_attached_program_sees_and_makes_arrays)
     ck_dsm(dsm_array_open(&array, cluster, "B", DSM_INT32));
     ck_assert_int_eq(((int *)dsm_array_data(array))[1], 42);
     dsm_cluster_destroy(cluster);
+}
+END_TEST
+
+/* Stopped when it is about to make a file, until the cluster has ended. */
+static int
+make_too_late(void *arg)
+{
+    struct talk *talk = arg;
+    dsm_cluster *cluster;
+    dsm_array *array;
+
+    if (!hear(1) || dsm_cluster_attach(&cluster, talk->name) < 0)
+        return 1;
+    test_kill_at("object.new", 1, SIGSTOP, 1);
+    if (dsm_array_create(&array, cluster, "B", DSM_INT32, DSM_SHAPE(2)) !=
+        DSM_ESTALE)
+        return 2;
+    dsm_cluster_destroy(cluster);
+    return 0;
+}
+
+START_TEST(an_array_comes_after_the_end)
+{
+    struct talk *talk = test_shared;
+    pid_t other = test_host(make_too_late, talk);
+    dsm_cluster *cluster = test_cluster(1);
+    int status;
+
+    strcpy(talk->name, dsm_cluster_name(cluster));
+    say(1);
+    ck_assert_int_eq(waitpid(other, &status, WUNTRACED), other);
+    ck_assert(WIFSTOPPED(status));
+    dsm_cluster_destroy(cluster);
+    kill(other, SIGCONT);
+    ck_assert_int_eq(test_reap(other), 0);
+    ck_assert(test_nothing_left(talk->name));
 }
 END_TEST
 
@@ -509,6 +547,7 @@ main(void)
 
     tcase_add_test(address, all_workers_see_one_address);
     tcase_add_test(address, an_attached_program_sees_and_makes_arrays);
+    tcase_add_test(address, an_array_comes_after_the_end);
     tcase_add_test(address, a_linked_list_is_walked_everywhere);
     tcase_add_test(region, what_workers_make_all_can_open);
     tcase_add_test(region, of_many_makers_one_wins);

@@ -164,8 +164,10 @@ make_segment(struct dsm__member *member, const struct dsm__object *object,
     if (error)
         return error;
     DSM__POINT("array.create");
-    error =
-        dsm__space_map(&member->space, object->place, object->extent, file.fd);
+    error = dsm__control_ended(control);
+    if (!error)
+        error = dsm__space_map(&member->space, object->place, object->extent,
+                               file.fd);
     if (!error && !draft) {
         error = fill(&file, control, object->name, npy);
         if (error)

@@ -48,7 +48,9 @@ dsm__crate_make(const struct dsm__control *control, unsigned program,
     if (error)
         return error;
     DSM__POINT("parcel.write");
-    error = dsm__segment_write(fd, path, data, size, "a job's data");
+    error = dsm__control_ended(control);
+    if (!error)
+        error = dsm__segment_write(fd, path, data, size, "a job's data");
     close(fd);
     if (error)
         unlink(path);

@@ -131,12 +131,18 @@ dsm__control_check(const struct dsm__control *copy, size_t file_size,
 }
 
 int
+dsm__control_ended(const struct dsm__control *control)
+{
+    return atomic_load_explicit(&control->stopping, memory_order_acquire) ||
+                   dsm__supervisor_dead(control)
+               ? dsm__fail(DSM_ESTALE, "cluster '%s' has ended", control->name)
+               : 0;
+}
+
+int
 dsm__control_missing(const struct dsm__control *control, int error)
 {
-    /* Files go a little before the supervisor does. */
-    if (error != -ENOENT ||
-        !(atomic_load_explicit(&control->stopping, memory_order_acquire) ||
-          dsm__supervisor_dead(control)))
-        return error;
-    return dsm__fail(DSM_ESTALE, "cluster '%s' has ended", control->name);
+    int ended = error == -ENOENT ? dsm__control_ended(control) : 0;
+
+    return ended ? ended : error;
 }

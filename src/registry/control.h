@@ -235,6 +235,11 @@ dsm__count(_Atomic uint64_t *counter, uint64_t n)
  * word (the ABI's first int, futex(2)) when the holder dies. */
 bool dsm__supervisor_dead(const struct dsm__control *control);
 
+/* DSM_ESTALE, with a sentence, if the cluster ends or has ended, else 0.  Its
+ * files go a little before its supervisor does.  Whoever has made one asks, and
+ * takes it away again: the end is said before it is looked for files. */
+int dsm__control_ended(const struct dsm__control *control);
+
 /* What it means that a file of the cluster could not be opened: DSM_ESTALE,
  * with a sentence, when that is because the cluster ends; else `error` itself.
  */
