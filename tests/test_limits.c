@@ -282,7 +282,7 @@ work_when_full(void *arg)
               "queue needs 100 MB") ||
          strstr(dsm_last_error(), "100 MB"));
     WANT(full(large_job(cluster), "a job's data needs 300 kB"));
-    WANT(full(result_of(cluster, return_or_publish, "", 2, NULL),
+    WANT(full(result_of(cluster, return_or_publish, "\0", 2, NULL),
               "a job's data needs 300 kB"));
     WANT(full(result_of(cluster, return_or_publish, "", 1, NULL),
               "a provisional result needs 300 kB"));

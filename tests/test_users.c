@@ -565,7 +565,7 @@ jobs_refused(void *arg)
     WANT(dsm_job_submit(&job, cluster, return_or_fail, large, LARGE, NULL) ==
          -EEXIST);
     WANT(told("..j0-c1"));
-    WANT(dsm_job_submit(&job, cluster, return_or_fail, "", 2, NULL) == 0);
+    WANT(dsm_job_submit(&job, cluster, return_or_fail, "\0", 2, NULL) == 0);
     WANT(dsm_job_result(job, NULL, NULL, 20000) == -EEXIST);
     WANT(told("..j0-c2"));
     dsm_job_release(job);
