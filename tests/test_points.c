@@ -204,7 +204,7 @@ struct stage {
     _Atomic int suicides;   /* of jobs */
     struct row death[2];    /* who is to die, in turn */
     int all;
-    _Atomic int deaths, reached;
+    _Atomic int deaths, reached[2]; /* of each of these, how often its point */
 };
 
 _Static_assert(sizeof(struct stage) <= 4096, "it fits");
@@ -243,9 +243,9 @@ reach(const char *point)
         return;
     if (kind_here(point) != death->who || strcmp(point, death->point) != 0)
         return;
-    if (atomic_fetch_add(&stage()->reached, 1) + 1 != death->n)
+    /* One process alone counts to n. */
+    if (atomic_fetch_add(&stage()->reached[next], 1) + 1 != death->n)
         return;
-    stage()->reached = 0;
     stage()->deaths++;
     kill(getpid(), SIGKILL);
 }
