@@ -113,18 +113,11 @@ capture_output(dsm_worker *self)
 
 /* ---- One job. */
 
-static struct dsm__body *
-body_of(const dsm_worker *self)
-{
-    return dsm__body(self->control, self->taker.program,
-                     dsm__entry_index(self->job_entry));
-}
-
 /* Or NULL. */
 static const char *
 name_of(const dsm_worker *self)
 {
-    return self->job->given & DSM__JOB_NAMED ? body_of(self)->name : NULL;
+    return self->job->given & DSM__JOB_NAMED ? dsm__own_body(self)->name : NULL;
 }
 
 /* Only the worker that it belongs to writes it: until the word changes, a dying
@@ -132,7 +125,7 @@ name_of(const dsm_worker *self)
 static void
 set_outcome(dsm_worker *self, int code, int value, const char *message)
 {
-    struct dsm__body *body = body_of(self);
+    struct dsm__body *body = dsm__own_body(self);
 
     self->job->code = code;
     self->job->value = value;
@@ -166,7 +159,7 @@ judge(dsm_worker *self, int value, bool locked)
 {
     char which[DSM__JOB_DESCRIPTION], message[160];
 
-    dsm__job_describe(which, self->job, body_of(self));
+    dsm__job_describe(which, self->job, dsm__own_body(self));
     if (locked) {
         snprintf(message, sizeof message, "worker %u left %s holding a lock",
                  self->id, which);
@@ -193,16 +186,18 @@ unpack(dsm_worker *self, dsm_fn *fn, const void **arg)
     *fn = job->fn;
     *arg = (const void *)(uintptr_t)job->arg;
     if (job->given & DSM__JOB_BY_NAME)
-        error = dsm__function_find(fn, body_of(self)->text, job->text_size);
+        error =
+            dsm__function_find(fn, dsm__own_body(self)->text, job->text_size);
     if (error || job->arg_size == 0)
         return error;
-    *arg = body_of(self)->arg_copy;
+    *arg = dsm__own_body(self)->arg_copy;
     if (!(job->given & DSM__JOB_LARGE_ARG))
         return job->arg_size <= DSM__JOB_ARG
                    ? 0
                    : dsm__fail(DSM_EFORMAT, "a job's argument is damaged");
-    error = dsm__crate_borrow(&self->crates, &crate, self->control,
-                              self->taker.program, body_of(self)->arg_crate);
+    error =
+        dsm__crate_borrow(&self->crates, &crate, self->control,
+                          self->taker.program, dsm__own_body(self)->arg_crate);
     if (!error && crate->size < job->arg_size)
         error = dsm__fail(DSM_EFORMAT, "a job's argument was cut or replaced");
     if (!error)
@@ -224,7 +219,7 @@ prepare(dsm_worker *self, uint64_t begin)
     job->result_size = 0;
     job->flags &= DSM__JOB_PUBLISHED | DSM__JOB_LARGE_PUBLISHED;
     if (job->given & DSM__JOB_NAMED)
-        memcpy(self->slot->job_name, body_of(self)->name,
+        memcpy(self->slot->job_name, dsm__own_body(self)->name,
                sizeof self->slot->job_name);
     else
         self->slot->job_name[0] = '\0';

@@ -23,6 +23,14 @@ dsm__own_parcel(const dsm_worker *self, int kind)
                                 dsm__entry_index(self->job_entry), kind};
 }
 
+/* The body of the job that runs now. */
+static inline struct dsm__body *
+dsm__own_body(const dsm_worker *self)
+{
+    return dsm__body(self->control, self->taker.program,
+                     dsm__entry_index(self->job_entry));
+}
+
 /* -EPERM, with a sentence, for what cannot be called in a job: what waits for
  * other workers, as jobs are not scheduled together. */
 int dsm__job_refuse(const dsm_worker *self, const char *call);

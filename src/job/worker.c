@@ -26,13 +26,6 @@ check(const dsm_worker *self, const char *call, const void *data, size_t size)
     return 0;
 }
 
-static struct dsm__body *
-body_of(const dsm_worker *self)
-{
-    return dsm__body(self->control, self->taker.program,
-                     dsm__entry_index(self->job_entry));
-}
-
 /* ---- The result. */
 
 /* Whether the program has left a crate for it that is large enough. */
@@ -99,7 +92,7 @@ dsm_worker_return(dsm_worker *self, const void *result, size_t size)
 
     if (error)
         return error;
-    body = body_of(self);
+    body = dsm__own_body(self);
     forget_result(self, body);
     if (size > sizeof body->result) {
         if (!fill_spare(self, body, result, size))
@@ -132,7 +125,7 @@ may_go_on(const void *context)
 {
     const dsm_worker *self = context;
 
-    return !dsm__provisional_fresh(body_of(self)) || nobody_takes(self) ||
+    return !dsm__provisional_fresh(dsm__own_body(self)) || nobody_takes(self) ||
            dsm__job_cancelled(self);
 }
 
@@ -157,7 +150,7 @@ wait_for_taker(const dsm_worker *self, int timeout_ms)
 static int
 fill_back(const dsm_worker *self, const void *data, size_t size)
 {
-    struct dsm__body *body = body_of(self);
+    struct dsm__body *body = dsm__own_body(self);
     unsigned back = dsm__provisional_back(body);
     struct dsm__parcel parcel =
         dsm__own_parcel(self, DSM__PARCEL_PROVISIONAL + (int)back);
@@ -191,7 +184,8 @@ dsm_worker_publish(dsm_worker *self, const void *data, size_t size,
     if (error)
         return error;
     DSM__POINT("job.publish");
-    if (dsm__provisional_give(body_of(self)) && job->given & DSM__JOB_CALLBACK)
+    if (dsm__provisional_give(dsm__own_body(self)) &&
+        job->given & DSM__JOB_CALLBACK)
         dsm__ended_push(self->control, self->taker.program, self->slot,
                         &self->job_entry, 1, false);
     return 0;
