@@ -345,8 +345,7 @@ dsm__cluster_wait_started(dsm_cluster *cluster)
             error = dsm__sleep(control, &control->ready.word, seen,
                                &control->ready.sleeping, DSM__NO_DEADLINE);
         if (error)
-            return dsm__fail(error, "the supervisor of cluster '%s' is gone",
-                             control->name);
+            return dsm__supervisor_gone(control);
     }
 }
 

@@ -88,8 +88,7 @@ dsm__cluster_check(const struct dsm__control *control)
     if (atomic_load_explicit(&control->broken, memory_order_relaxed))
         return dsm__fail(control->broken, "%s", control->broken_message);
     if (dsm__supervisor_dead(control))
-        return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
-                         control->name);
+        return dsm__supervisor_gone(control);
     return 0;
 }
 
@@ -205,8 +204,7 @@ collect(dsm_cluster *cluster, int64_t deadline)
         return dsm__fail(error, "region %u still runs",
                          dsm__region_now(control));
     if (error == DSM_ESTALE)
-        return dsm__fail(error, "the supervisor of cluster '%s' is gone",
-                         control->name);
+        return dsm__supervisor_gone(control);
     DSM__POINT("region.collect");
     pthread_mutex_lock(&cluster->commands);
     if (region->failures || region->interrupt || region->torn ||

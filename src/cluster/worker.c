@@ -83,8 +83,7 @@ dsm_worker_barrier(dsm_worker *self)
         dsm__region_interrupt(control, self->region, DSM__LOST);
     }
     if (result == DSM_ESTALE)
-        return dsm__fail(result, "the supervisor of cluster '%s' is gone",
-                         control->name);
+        return dsm__supervisor_gone(control);
     return dsm__fail(DSM_EBROKEN,
                      "the worker barrier of region %u lost a participant",
                      self->region);

@@ -131,6 +131,13 @@ dsm__control_check(const struct dsm__control *copy, size_t file_size,
 }
 
 int
+dsm__supervisor_gone(const struct dsm__control *control)
+{
+    return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
+                     control->name);
+}
+
+int
 dsm__control_ended(const struct dsm__control *control)
 {
     return atomic_load_explicit(&control->stopping, memory_order_acquire) ||

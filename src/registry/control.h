@@ -235,6 +235,9 @@ dsm__count(_Atomic uint64_t *counter, uint64_t n)
  * word (the ABI's first int, futex(2)) when the holder dies. */
 bool dsm__supervisor_dead(const struct dsm__control *control);
 
+/* DSM_ESTALE, with a sentence: the supervisor is dead. */
+int dsm__supervisor_gone(const struct dsm__control *control);
+
 /* DSM_ESTALE, with a sentence, if the cluster ends or has ended, else 0.  Its
  * files go a little before its supervisor does.  Whoever has made one asks, and
  * takes it away again: the end is said before it is looked for files. */

@@ -144,13 +144,6 @@ recover(struct dsm__control *control)
     }
 }
 
-static int
-gone(const struct dsm__control *control)
-{
-    return dsm__fail(DSM_ESTALE, "the supervisor of cluster '%s' is gone",
-                     control->name);
-}
-
 int
 dsm__registry_lock(struct dsm__member *member)
 {
@@ -163,7 +156,7 @@ dsm__registry_lock(struct dsm__member *member)
     if (result >= 0)
         return 0;
     if (result == DSM_ESTALE)
-        return gone(member->control);
+        return dsm__supervisor_gone(member->control);
     return dsm__fail(result, "cannot lock the registry of cluster '%s': %s",
                      member->control->name, dsm_strerror(result));
 }
@@ -188,7 +181,7 @@ dsm__object_begin(struct dsm__member **member, const dsm_cluster *cluster,
                          call, (*member)->control->name);
     /* Nobody would take away what is made now. */
     if (dsm__supervisor_dead((*member)->control))
-        return gone((*member)->control);
+        return dsm__supervisor_gone((*member)->control);
     return dsm__registry_lock(*member);
 }
 
@@ -210,7 +203,7 @@ dsm__object_begin_destroy(struct dsm__member **member,
      * is left to end one whose supervisor died. */
     if (object->kind != DSM__VIEW && dsm__region_active(control))
         error = dsm__supervisor_dead(control)
-                    ? gone(control)
+                    ? dsm__supervisor_gone(control)
                     : dsm__fail(-EBUSY, "%s '%s' cannot go while a region runs",
                                 kind, object->name);
     else if (state_of(object) != DSM__LIVE)
