@@ -22,6 +22,23 @@
         }                                                                      \
     } while (0)
 
+#define LARGE ((size_t)300000)
+
+/* A job: publishes so much if its argument is one byte, else returns it; fails
+ * with the code and the sentence of what failed. */
+static inline int
+give_much(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    static char large[LARGE];
+    int error = arg_size == 1 ? dsm_worker_publish(self, large, sizeof large, 0)
+                              : dsm_worker_return(self, large, sizeof large);
+
+    (void)arg;
+    if (error)
+        dsm_worker_fail(self, error, "%s", dsm_last_error());
+    return 0;
+}
+
 /* Asserts that it ends well. */
 static inline void
 ck_well(pid_t pid)

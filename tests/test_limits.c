@@ -13,7 +13,6 @@
 #include <sys/syscall.h>
 
 #define MIB ((size_t)1 << 20)
-#define LARGE ((size_t)300000)
 
 static void
 in_host(int (*body)(void *arg), void *arg)
@@ -218,19 +217,6 @@ full(int result, const char *wanted)
 }
 
 static int
-return_or_publish(dsm_worker *self, const void *arg, size_t arg_size)
-{
-    static char large[LARGE];
-    int error = arg_size == 1 ? dsm_worker_publish(self, large, sizeof large, 0)
-                              : dsm_worker_return(self, large, sizeof large);
-
-    (void)arg;
-    if (error)
-        dsm_worker_fail(self, error, "%s", dsm_last_error());
-    return 0;
-}
-
-static int
 result_of(dsm_cluster *cluster, dsm_fn fn, const char *arg, size_t arg_size,
           const dsm_job_options *options)
 {
@@ -282,9 +268,9 @@ work_when_full(void *arg)
               "queue needs 100 MB") ||
          strstr(dsm_last_error(), "100 MB"));
     WANT(full(large_job(cluster), "a job's data needs 300 kB"));
-    WANT(full(result_of(cluster, return_or_publish, "\0", 2, NULL),
+    WANT(full(result_of(cluster, give_much, "\0", 2, NULL),
               "a job's data needs 300 kB"));
-    WANT(full(result_of(cluster, return_or_publish, "", 1, NULL),
+    WANT(full(result_of(cluster, give_much, "", 1, NULL),
               "a provisional result needs 300 kB"));
     WANT(full(dsm_cluster_run(cluster, test_whole_part, large, LARGE),
               "needs 307 kB"));

@@ -15,8 +15,6 @@
 #define OWNER 20001
 #define OTHER 20002
 
-#define LARGE ((size_t)300000)
-
 /* ---- Two users, who act in processes of their own. */
 
 static const char *
@@ -532,21 +530,6 @@ START_TEST(an_arrays_name_is_taken)
 }
 END_TEST
 
-/* Returns what failed, with its sentence. */
-static int
-return_or_fail(dsm_worker *self, const void *arg, size_t arg_size)
-{
-    static char large[LARGE];
-    bool publish = arg_size == 1;
-    int error = publish ? dsm_worker_publish(self, large, sizeof large, 0)
-                        : dsm_worker_return(self, large, sizeof large);
-
-    (void)arg;
-    if (error)
-        dsm_worker_fail(self, error, "%s", dsm_last_error());
-    return 0;
-}
-
 static int
 jobs_refused(void *arg)
 {
@@ -562,14 +545,14 @@ jobs_refused(void *arg)
     WANT(dsm_cluster_fd(cluster) < 0);
     WANT(told("..w0"));
     /* An argument; a result. */
-    WANT(dsm_job_submit(&job, cluster, return_or_fail, large, LARGE, NULL) ==
+    WANT(dsm_job_submit(&job, cluster, give_much, large, LARGE, NULL) ==
          -EEXIST);
     WANT(told("..j0-c1"));
-    WANT(dsm_job_submit(&job, cluster, return_or_fail, "\0", 2, NULL) == 0);
+    WANT(dsm_job_submit(&job, cluster, give_much, "\0", 2, NULL) == 0);
     WANT(dsm_job_result(job, NULL, NULL, 20000) == -EEXIST);
     WANT(told("..j0-c2"));
     dsm_job_release(job);
-    WANT(dsm_job_submit(&job, cluster, return_or_fail, "", 1, NULL) == 0);
+    WANT(dsm_job_submit(&job, cluster, give_much, "", 1, NULL) == 0);
     WANT(dsm_job_result(job, NULL, NULL, 20000) < 0);
     WANT(strstr(dsm_last_error(), "user 20002"));
     dsm_job_release(job);
@@ -580,8 +563,7 @@ jobs_refused(void *arg)
     WANT(strstr(dsm_last_error(), "user 20002"));
     dsm_job_release(job);
     /* What he did not take works. */
-    WANT(dsm_job_submit(&job, cluster, return_or_fail, large, LARGE, NULL) ==
-         0);
+    WANT(dsm_job_submit(&job, cluster, give_much, large, LARGE, NULL) == 0);
     WANT(dsm_job_result(job, NULL, NULL, 20000) == 0);
     dsm_job_release(job);
     WANT(dsm_cluster_run(cluster, test_whole_part, NULL, 0) == 0);
