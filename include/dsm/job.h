@@ -142,8 +142,8 @@ DSM_API DSM_CHECKED int dsm_job_next(dsm_job **job, dsm_cluster *cluster,
  * 0: the function returned 0; DSM_EPENDING: it has not ended within timeout_ms;
  * DSM_EFAILED: it returned something else, or ended holding a lock;
  * DSM_EWORKER: its worker died, more often than options.retries allowed;
- * DSM_ECANCELED; or the code given to dsm_worker_fail.  dsm_last_error then
- * says which job, and how. */
+ * DSM_ECANCELED, also if the cluster ended meanwhile; or the code given to
+ * dsm_worker_fail.  dsm_last_error then says which job, and how. */
 DSM_API DSM_CHECKED int dsm_job_result(dsm_job *job, const void **result,
                                        size_t *size, int timeout_ms)
     DSM_NONNULL(1);
