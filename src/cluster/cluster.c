@@ -244,30 +244,45 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
     return error;
 }
 
+/* Before there is a file: closed again, they leave descriptors to look for
+ * files with. */
 static int
 make_sockets(struct dsm__member *member)
 {
-    int ends[2];
+    int ends[2] = {-1, -1}, error = 0;
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return dsm__fail_errno("cannot make a socket");
-    member->command = dsm__fd_off_stdio(ends[0]);
-    member->other_end = dsm__fd_off_stdio(ends[1]);
-    if (member->command >= 0 && member->other_end >= 0)
-        return 0;
-    return dsm__fail_errno("cannot make a socket");
+    dsm__host_hold_forks();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0) {
+        member->command = dsm__fd_off_stdio(ends[0]);
+        member->other_end = dsm__fd_off_stdio(ends[1]);
+    }
+    if (member->command < 0 || member->other_end < 0)
+        error = dsm__fail_errno("cannot make a socket");
+    dsm__host_let_fork();
+    return error;
 }
 
 static void
-close_other_end(struct dsm__member *member)
+close_one(int *slot)
 {
-    int fd = member->other_end;
+    int fd = *slot;
 
     /* First: a child of another thread's closes what this says, and the number
      * may soon be another descriptor's. */
-    member->other_end = -1;
+    *slot = -1;
     if (fd >= 0)
         close(fd);
+}
+
+/* Those without which the cluster can still be removed. */
+static void
+close_connections(dsm_cluster *cluster)
+{
+    dsm__host_hold_forks();
+    close_one(&cluster->log);
+    close_one(&cluster->member.other_end);
+    close_one(&cluster->member.command);
+    dsm__host_let_fork();
 }
 
 /* Forks the supervisor, which forks the workers. */
@@ -279,11 +294,6 @@ launch(dsm_cluster *cluster)
     int controller, result;
     pid_t self = getpid();
 
-    dsm__host_hold_forks();
-    result = make_sockets(member);
-    dsm__host_let_fork();
-    if (result)
-        return result;
     /* Opened before the fork, so that it can be no other process's. */
     controller = dsm__fd_off_stdio(dsm__pidfd_open(self));
     cluster->objects = dsm__objects_now();
@@ -297,15 +307,12 @@ launch(dsm_cluster *cluster)
     }
     DSM__POINT("control.launched");
     pthread_sigmask(SIG_SETMASK, &cluster->host_mask, NULL);
-    close_other_end(member);
-    if (cluster->log >= 0)
-        close(cluster->log);
-    cluster->log = -1;
+    close_one(&member->other_end);
+    close_one(&cluster->log);
     if (controller >= 0)
         close(controller);
     if (result < 0) {
-        close(member->command);
-        member->command = -1;
+        close_one(&member->command);
         return dsm__fail(result, "cannot fork the supervisor: %s",
                          dsm_strerror(result));
     }
@@ -355,15 +362,10 @@ release(dsm_cluster *cluster)
 {
     struct dsm__member *member = &cluster->member;
 
+    close_connections(cluster);
     dsm__host_hold_forks();
     dsm__member_remove(member);
-    if (cluster->log >= 0)
-        close(cluster->log);
-    close_other_end(member);
-    if (member->command >= 0)
-        close(member->command);
-    if (member->fd >= 0)
-        close(member->fd);
+    close_one(&member->fd);
     dsm__host_let_fork();
     if (cluster->ledger)
         cluster->ledger_free(cluster->ledger);
@@ -421,7 +423,9 @@ dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
     dsm__remains_sweep_all();
     dsm__options_place(made, workers);
     dsm__member_add(&made->member);
-    error = make_control(made, workers, directory);
+    error = make_sockets(&made->member);
+    if (!error)
+        error = make_control(made, workers, directory);
     if (!error)
         error = dsm__trace_create(&made->trace, made->name, workers);
     if (!error)
@@ -429,6 +433,7 @@ dsm_cluster_create(dsm_cluster **cluster, unsigned workers,
     if (!error) {
         dsm__worker_init(&made->self, made, 0);
         error = dsm__cluster_wait_started(made);
+        made->supervisor = made->member.control->supervisor;
     }
     if (error) {
         made->options.detached = false; /* nobody wants what is of no use */
@@ -451,32 +456,49 @@ end_supervisor(dsm_cluster *cluster)
 
     if ((dsm__command(fd, control, &request, NULL, patience) < 0 ||
          dsm__command_wait_closed(fd, control, patience) < 0) &&
-        !dsm__supervisor_dead(control) && control->supervisor > 0) {
+        !dsm__supervisor_dead(control) && cluster->supervisor > 0) {
         /* It is stopped.  Its workers die with it. */
-        kill(control->supervisor, SIGKILL);
+        kill(cluster->supervisor, SIGKILL);
         (void)dsm__command_wait_closed(fd, control, patience);
     }
     /* Its parent ended long ago.  A program that is init in its container, or a
      * subreaper, inherits it: then it is to be buried here. */
-    if (control->supervisor > 0)
-        (void)waitpid(control->supervisor, NULL, __WALL);
+    if (cluster->supervisor > 0)
+        (void)waitpid(cluster->supervisor, NULL, __WALL);
+}
+
+/* Whether this process's cluster ends with its handle. */
+static bool
+ends_with_handle(const dsm_cluster *cluster)
+{
+    return cluster->member.role == DSM__CONTROLLER && cluster->member.control &&
+           !cluster->options.detached;
+}
+
+static void
+stop(dsm_cluster *cluster)
+{
+    dsm__trace_leave(cluster->trace);
+    DSM__POINT("control.stop");
+    if (cluster->member.command >= 0 && cluster->member.other_end < 0)
+        end_supervisor(cluster);
+}
+
+/* If the supervisor was killed; else it has done so. */
+static void
+remove_remains(dsm_cluster *cluster)
+{
+    dsm__trace_end(cluster->trace);
+    (void)dsm__remains_remove(cluster->name, cluster->member.fd);
 }
 
 void
 dsm__cluster_end(dsm_cluster *cluster)
 {
-    struct dsm__member *member = &cluster->member;
-
-    if (member->role != DSM__CONTROLLER || !member->control ||
-        cluster->options.detached)
-        return;
-    dsm__trace_leave(cluster->trace);
-    DSM__POINT("control.stop");
-    if (member->command >= 0)
-        end_supervisor(cluster);
-    /* If the supervisor was killed; else it has done so. */
-    dsm__trace_end(cluster->trace);
-    (void)dsm__remains_remove(member->control->name, member->fd);
+    if (ends_with_handle(cluster)) {
+        stop(cluster);
+        remove_remains(cluster);
+    }
 }
 
 void
@@ -491,7 +513,11 @@ dsm_cluster_destroy(dsm_cluster *cluster)
     if (!dsm__identity_ok() || cluster->member.role == DSM__WORKER)
         return;
     dsm__error_keep(sentence);
-    dsm__cluster_end(cluster);
+    if (ends_with_handle(cluster)) {
+        stop(cluster);
+        close_connections(cluster);
+        remove_remains(cluster);
+    }
     DSM__POINT("control.leave");
     release(cluster);
     dsm__error_restore(sentence);

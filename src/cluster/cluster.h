@@ -41,6 +41,9 @@ struct dsm_cluster {
     char name[DSM_NAME_MAX + 1]; /* here, as the host may fork and hand it on */
     void *setup_arg;
     int log; /* options.log, open, until the supervisor has it; or -1 */
+    /* The controller's: its pid since the workers have started, as shared
+     * memory may say anything later. */
+    pid_t supervisor;
 
     /* Of the controller: one region at a time, one command at a time. */
     pthread_mutex_t regions, commands;
