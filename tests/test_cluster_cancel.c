@@ -535,6 +535,51 @@ refresh_many(void *cluster)
     return NULL;
 }
 
+/* ---- Workers that do not get as far as the region. */
+
+/* The second of each worker never starts. */
+static int
+set_up_once(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    static const unsigned workers = 4;
+
+    (void)self, (void)arg, (void)arg_size;
+    if (shared()->began++ / workers == 1)
+        for (;;)
+            pause();
+    return 0;
+}
+
+static bool
+second_ones_began(const void *workers)
+{
+    return shared()->began == 2 * *(const unsigned *)workers;
+}
+
+/* Killed for the region before they have started, they are no workers that
+ * cannot be started. */
+START_TEST(cancel_while_workers_start)
+{
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
+    const unsigned workers = 4;
+    dsm_cluster *cluster;
+    int error;
+
+    options.name = test_name();
+    options.setup = set_up_once;
+    ck_dsm(dsm_cluster_create(&cluster, workers, &options));
+    for (unsigned w = 0; w < workers; w++)
+        kill(test_pid(cluster, w), SIGKILL);
+    test_await(second_ones_began, &workers);
+    ck_dsm(dsm_cluster_start(cluster, look, NULL, 0));
+    ck_dsm(dsm_cluster_cancel(cluster, 0));
+    error = dsm_cluster_wait(cluster, DSM_FOREVER);
+    ck_assert_msg(error == 0 || error == DSM_ECANCELED, "%s", dsm_last_error());
+    test_whole(cluster);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 /* Neither waits for the other. */
 START_TEST(refresh_in_two_threads)
 {
@@ -570,6 +615,7 @@ main(void)
     tcase_add_test(tests, cancel_twice);
     tcase_add_test(tests, grace_of_the_last_region);
     tcase_add_test(tests, cancel_from_another_thread);
+    tcase_add_test(tests, cancel_while_workers_start);
 
     tests = test_case(suite, "refresh");
     tcase_add_test(tests, refresh);

@@ -65,6 +65,7 @@ start_one(struct dsm__watch *watch, unsigned id)
         dsm__worker_main(watch->cluster, id, watch->self);
     }
     watch->pids[id] = pid > 0 ? pid : 0;
+    watch->killed[id] = false;
     slot->pid = watch->pids[id];
     if (pid < 0) {
         slot->state = DSM_WORKER_DEAD;
@@ -157,7 +158,7 @@ bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
     struct dsm__control *control = watch->control;
     struct dsm__worker_slot *slot = dsm__worker_slot(control, id);
     uint32_t began = slot->began;
-    bool starting = slot->state == DSM_WORKER_STARTING;
+    bool starting = slot->state == DSM_WORKER_STARTING && !watch->killed[id];
     char how[64], message[128];
 
     watch->pids[id] = 0;
@@ -167,10 +168,8 @@ bury(struct dsm__watch *watch, unsigned id, pid_t pid, int status)
         return;
     dsm__count(&slot->deaths, 1);
     bury_jobs(watch, id, pid, status, watch->replaced > 0);
-    if (watch->replaced) {
+    if (watch->replaced)
         watch->replaced--;
-        starting = false;
-    }
     snprintf(message, sizeof message, "worker %u (pid %ld) %s", id, (long)pid,
              manner(status, how, sizeof how));
     dsm__watch_log(watch, "%s\n", message);
@@ -248,8 +247,7 @@ dsm__workers_kill(struct dsm__watch *watch, uint32_t region)
         if (!watch->pids[id] ||
             (region && dsm__part_ended(control, id, region)))
             continue;
-        /* Its replacement will leave the region at once; if it were killed
-         * while it starts, the cluster would seem unable to start workers. */
+        /* Its replacement will leave the region at once. */
         if (region && slot->killed == region)
             continue;
         if (region && slot->in_job && slot->began != region) {
@@ -258,6 +256,7 @@ dsm__workers_kill(struct dsm__watch *watch, uint32_t region)
         }
         if (region)
             slot->killed = region;
+        watch->killed[id] = true;
         kill(watch->pids[id], SIGKILL);
     }
     return later;

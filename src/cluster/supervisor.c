@@ -292,6 +292,7 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
         .controller_pid = controller_pid,
         .self = getpid(),
         .pids = calloc(control->workers, sizeof(pid_t)),
+        .killed = calloc(control->workers, sizeof(bool)),
         .dooms = calloc(control->workers, sizeof(struct dsm__doom)),
         .refresher = -1,
     };
@@ -300,8 +301,9 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
     for (unsigned k = 0; k < DSM__CLIENTS_MAX; k++)
         watch.clients[k] = -1;
     become_supervisor(&watch);
-    error = watch.pids && watch.dooms ? open_events(&watch)
-                                      : dsm__fail(-ENOMEM, "no memory");
+    error = watch.pids && watch.killed && watch.dooms
+                ? open_events(&watch)
+                : dsm__fail(-ENOMEM, "no memory");
     if (error) {
         dsm__watch_give_up(&watch, error, dsm_last_error());
     } else {

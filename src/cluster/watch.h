@@ -17,8 +17,10 @@ struct dsm__watch {
     pid_t controller_pid;
     pid_t self;
 
-    /* Workers: their pids (0: none now) and how many starts failed in a row. */
+    /* Workers: their pids (0: none now), whether they were killed from here,
+     * and how many starts failed in a row. */
     pid_t *pids;
+    bool *killed;
     unsigned failed_starts;
     bool retry;        /* a fork failed: try again soon */
     unsigned replaced; /* by the refresh under way: still to be reaped */
