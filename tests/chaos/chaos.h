@@ -152,7 +152,10 @@ struct step {
 };
 
 extern const struct step region_steps[], array_steps[], primitive_steps[],
-    job_steps[];
+    job_steps[], cluster_steps[];
+
+/* The name of the round's second cluster. */
+void twin_name(char name[DSM_NAME_MAX + 1]);
 
 /* Chooses one of the tables' steps and takes it. */
 void step_any(struct scene *scene);

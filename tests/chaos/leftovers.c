@@ -139,6 +139,8 @@ dsmctl(const char *a, const char *b)
 
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
+        if (strcmp(a, "clean") == 0) /* what it removed is no news */
+            dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO);
         execlp("timeout", "timeout", "60", program, a, b, (char *)NULL);
         _exit(127);
     }

@@ -100,8 +100,10 @@ scene_end(struct scene *scene)
     log_line("destroyed");
 }
 
-static const struct step *const tables[] = {region_steps, array_steps,
-                                            primitive_steps, job_steps};
+static const struct step *const tables[] = {
+    region_steps, array_steps, primitive_steps, job_steps, cluster_steps};
+
+#define TABLES (sizeof tables / sizeof *tables)
 
 /* How often a step is taken, beside the others. */
 static unsigned
@@ -115,11 +117,11 @@ step_any(struct scene *scene)
 {
     unsigned sum = 0, k;
 
-    for (int t = 0; t < 4; t++)
+    for (size_t t = 0; t < TABLES; t++)
         for (const struct step *step = tables[t]; step->name; step++)
             sum += weight(scene, step);
     k = random_below(&scene->random, sum);
-    for (int t = 0; t < 4; t++)
+    for (size_t t = 0; t < TABLES; t++)
         for (const struct step *step = tables[t]; step->name; step++) {
             if (k < weight(scene, step)) {
                 log_line("-- %s", step->name);

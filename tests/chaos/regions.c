@@ -194,6 +194,45 @@ locking(struct scene *scene)
         wrong("counted up to %ld, not %ld", (long)pair[0], (long)expected);
 }
 
+/* ---- Objects that come and go. */
+
+static void
+fresh_lock(struct scene *scene)
+{
+    struct deed deed = deed_of(scene);
+    int64_t *pair;
+    char name[16];
+
+    snprintf(name, sizeof name, "l%d", scene->serial++);
+    if (note(CALL_LOCK_CREATE,
+             dsm_lock_create(&deed.lock, scene->cluster, name), MAY(OK)) < 0)
+        return;
+    deed.pair = scene->cells;
+    pair = dsm_array_data(deed.pair);
+    pair[0] = pair[1] = 0;
+    deed.rounds = 1 + (int)random_below(&scene->random, 20);
+    if (run(scene, count_under_lock, &deed, MAY(OK)) == 0 &&
+        pair[0] != (int64_t)scene->workers * deed.rounds)
+        wrong("under a new lock counted up to %ld", (long)pair[0]);
+    note(CALL_LOCK_DESTROY, dsm_lock_destroy(deed.lock), MAY(OK));
+}
+
+static void
+fresh_barrier(struct scene *scene)
+{
+    dsm_barrier *barrier;
+    char name[16];
+
+    snprintf(name, sizeof name, "b%d", scene->serial++);
+    if (note(CALL_BARRIER_CREATE,
+             dsm_barrier_create(&barrier, scene->cluster, name, scene->workers,
+                                DSM_BARRIER_ROBUST),
+             MAY(OK)) < 0)
+        return;
+    marching(scene, barrier);
+    note(CALL_BARRIER_DESTROY, dsm_barrier_destroy(barrier), MAY(OK));
+}
+
 /* ---- Queues: each message arrives once. */
 
 #define MESSAGE(worker, k) ((int64_t)(worker) << 32 | (int64_t)(k))
@@ -426,6 +465,8 @@ const struct step region_steps[] = {
     {"robust barriers", robust_barrier, 4, false},
     {"pthread barriers", pthread_barrier, 3, false},
     {"a lock", locking, 5, false},
+    {"a new lock", fresh_lock, 2, false},
+    {"a new barrier", fresh_barrier, 2, false},
     {"a queue", queueing, 5, false},
     {"a started region", started, 4, true},
     {"a bad end", ending, 3, true},

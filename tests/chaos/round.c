@@ -165,6 +165,19 @@ send_due(struct course *course)
     }
 }
 
+/* The rest of the signals comes too late, but who was stopped goes on: a
+ * controller that lasts. */
+static void
+send_rest(struct course *course)
+{
+    while (course->dues) {
+        struct due due = course->due[--course->dues];
+
+        if (!due.blow)
+            killer_send(due.pid, &players, SIGCONT);
+    }
+}
+
 /* ---- The course of a round. */
 
 static void
@@ -205,7 +218,6 @@ over(void)
     return board->done && !players.guest && strangers() == 0;
 }
 
-/* The rest of the signals comes too late, but who was stopped goes on. */
 static bool
 play(struct course *course)
 {
@@ -221,6 +233,7 @@ play(struct course *course)
         created = board->ready;
         send_due(course);
     }
+    send_rest(course);
     return true;
 }
 
@@ -247,7 +260,7 @@ ask_neighbour(void)
 static void
 check_files(const struct course *course)
 {
-    char first[512];
+    char first[512], twin[DSM_NAME_MAX + 1];
     bool headless = course->killed[CONTROLLER] &&
                     (course->killed[SUPERVISOR] || !board->supervisor);
 
@@ -259,6 +272,11 @@ check_files(const struct course *course)
     }
     if (files_of(board->name, first, sizeof first) > 0) {
         wrong("left: %s", first);
+        tally.leftovers++;
+    }
+    twin_name(twin);
+    if (files_of(twin, first, sizeof first) > 0) {
+        wrong("left of the second cluster: %s", first);
         tally.leftovers++;
     }
     clear_directory();
