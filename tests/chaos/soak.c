@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SAMPLE_S 5.0
-#define SAMPLES_MOST 1000
+#define SAMPLES 60 /* taken in equal distances, of a second at least */
+#define SAMPLES_MOST (SAMPLES + 2)
 #define WORKERS 2
 #define REFRESH_S 60.0
 
@@ -206,6 +206,7 @@ static void
 work(struct scene *scene, double seconds)
 {
     double start = now(), next = start, refresh = start + REFRESH_S;
+    double distance = seconds > SAMPLES ? seconds / SAMPLES : 1;
     unsigned long steps = 0;
 
     /* A program keeps segments of large results for the next ones, and a worker
@@ -223,7 +224,7 @@ work(struct scene *scene, double seconds)
             continue;
         settle(scene);
         take_sample(start);
-        next += SAMPLE_S;
+        next += distance;
     }
     board->soak_steps = steps;
 }
