@@ -110,8 +110,12 @@ excused(enum call call)
     /* The next to have its lock is told. */
     if (harm & (1u << GUEST | HOLDER))
         may |= calls[call].worker & MAY(NOTE);
-    if (harm & (1u << SUPERVISOR | 1u << CONTROLLER))
-        may |= calls[call].supervisor | calls[call].worker;
+    if (!(harm & (1u << SUPERVISOR | 1u << CONTROLLER)))
+        return may;
+    may |= calls[call].supervisor | calls[call].worker;
+    /* Files are gone a little before the supervisor is. */
+    if (log_here == LOG_GUEST)
+        may |= MAY(NOENT);
     return may;
 }
 

@@ -103,6 +103,7 @@ struct board {
     _Atomic int neighbour_done;  /* so many times */
     _Atomic int neighbour_leave; /* it is to end */
     _Atomic int ready, ended;    /* the cluster: there, about to go */
+    _Atomic int twin;            /* the second one is there */
     _Atomic unsigned harm;       /* victims that were or may be lost */
     _Atomic unsigned deaths;     /* of workers, by whatever hand */
     _Atomic unsigned lost;       /* regions that lost a worker */

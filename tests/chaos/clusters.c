@@ -55,8 +55,10 @@ two_at_once(struct scene *scene)
     if (note(CALL_CREATE, dsm_cluster_create(&twin, workers, &options),
              MAY(OK)) < 0)
         return;
+    board->twin = 1;
     use_twin(twin, workers);
     dsm_cluster_destroy(twin);
+    board->twin = 0;
 }
 
 static int

@@ -16,16 +16,6 @@ struct guest {
     int serial;
 };
 
-/* What the cluster's end leads to, which may come at any moment: files are
- * gone a little before the supervisor is. */
-static unsigned
-late(void)
-{
-    unsigned end = 1u << CONTROLLER | 1u << SUPERVISOR;
-
-    return board->ended || board->harm & end ? MAY(NOENT) : 0;
-}
-
 static bool
 attach(struct guest *guest)
 {
@@ -36,9 +26,9 @@ attach(struct guest *guest)
         usleep(200);
     /* There is nothing yet, or half of it. */
     if (blind || board->done)
-        may |= MAY(NOENT) | MAY(ESTALE) | MAY(FORMAT);
+        may |= MAY(NOENT) | MAY(ESTALE);
     return note(CALL_ATTACH, dsm_cluster_attach(&guest->cluster, board->name),
-                may | late()) == 0;
+                may) == 0;
 }
 
 static void
@@ -54,7 +44,7 @@ use_array(struct guest *guest)
     if (note(CALL_ARRAY_CREATE,
              dsm_array_create(&array, guest->cluster, name, DSM_INT64,
                               DSM_SHAPE(n)),
-             MAY(OK) | late()) < 0)
+             MAY(OK)) < 0)
         return;
     ((int64_t *)dsm_array_data(array))[n - 1] = 1;
     if (keep)
@@ -62,7 +52,7 @@ use_array(struct guest *guest)
     /* Who goes on for long gets its turn between two regions. */
     do
         result = note(CALL_ARRAY_DESTROY, dsm_array_destroy(array),
-                      MAY(OK) | MAY(BUSY) | late());
+                      MAY(OK) | MAY(BUSY));
     while (result == -EBUSY && board->plan.calm && usleep(100) == 0);
 }
 
@@ -73,7 +63,7 @@ open_array(struct guest *guest)
 
     note(CALL_ARRAY_OPEN,
          dsm_array_open(&array, guest->cluster, "cells", DSM_INT64),
-         MAY(OK) | MAY(NOENT) | late());
+         MAY(OK) | MAY(NOENT));
 }
 
 /* The lock under which workers count. */
@@ -165,12 +155,12 @@ use_jobs(struct guest *guest)
         if (note(CALL_SUBMIT,
                  dsm_job_submit(&job[made], guest->cluster, run, &errand[made],
                                 sizeof *errand, &options),
-                 MAY(OK) | late()) < 0)
+                 MAY(OK)) < 0)
             break;
         made++;
     }
     for (unsigned k = 0; k < made; k++) {
-        errand_check(job[k], &errand[k], MAY(OK) | late());
+        errand_check(job[k], &errand[k], MAY(OK));
         dsm_job_release(job[k]);
     }
 }

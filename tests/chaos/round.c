@@ -192,7 +192,7 @@ begin(struct course *course, const struct plan *plan)
     board->plan = *plan;
     board->done = board->guest_done = board->ready = board->ended = 0;
     board->harm = board->deaths = board->lost = 0;
-    board->supervisor = 0;
+    board->supervisor = board->twin = 0;
     board->wrong = 0;
     for (unsigned k = 0; k < WORKERS_MOST; k++)
         board->worker[k] = 0;
@@ -255,30 +255,36 @@ ask_neighbour(void)
     }
 }
 
-/* Only when both are killed, or the controller before there is a supervisor,
- * anything may be left; and then dsmctl takes it away. */
+/* What may be left is taken away by dsmctl. */
 static void
-check_files(const struct course *course)
+check_files_of(const char *cluster, bool may)
 {
-    char first[512], twin[DSM_NAME_MAX + 1];
-    bool headless = course->killed[CONTROLLER] &&
-                    (course->killed[SUPERVISOR] || !board->supervisor);
+    char first[512];
 
-    if (headless && files_of(board->name, first, sizeof first) > 0) {
+    if (may && files_of(cluster, first, sizeof first) > 0) {
         if (dsmctl("clean", NULL) != 0)
             wrong("dsmctl clean failed");
         tally.cleaned++;
         ask_neighbour();
     }
-    if (files_of(board->name, first, sizeof first) > 0) {
+    if (files_of(cluster, first, sizeof first) > 0) {
         wrong("left: %s", first);
         tally.leftovers++;
     }
+}
+
+/* Only when both are killed, or the controller before there is a supervisor,
+ * anything may be left. */
+static void
+check_files(const struct course *course)
+{
+    char twin[DSM_NAME_MAX + 1];
+    bool headless = course->killed[CONTROLLER] &&
+                    (course->killed[SUPERVISOR] || !board->supervisor);
+
+    check_files_of(board->name, headless);
     twin_name(twin);
-    if (files_of(twin, first, sizeof first) > 0) {
-        wrong("left of the second cluster: %s", first);
-        tally.leftovers++;
-    }
+    check_files_of(twin, course->killed[CONTROLLER] && !board->twin);
     clear_directory();
 }
 
