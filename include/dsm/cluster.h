@@ -213,12 +213,12 @@ DSM_API DSM_CHECKED int dsm_cluster_refresh(dsm_cluster *cluster)
 
 /* Joins a live cluster of this user from another program: for objects, jobs and
  * refresh, not for regions.  Maps everything at the cluster's own addresses.
- * 0; -ENOENT: no such cluster; DSM_ESTALE: its owner is gone; -EADDRNOTAVAIL:
- * the addresses are taken here; -EXDEV: it lives in another pid namespace;
- * -EAGAIN: 64 programs have joined already; -EMFILE: no more open files, there
- * or here; DSM_EFORMAT: not a control segment of this version.  When the
- * cluster ends, what was mapped stays readable, and waits end with DSM_ESTALE.
- */
+ * 0; -ENOENT: no such cluster, or it is only being created; DSM_ESTALE: its
+ * owner is gone; -EADDRNOTAVAIL: the addresses are taken here; -EXDEV: it lives
+ * in another pid namespace; -EAGAIN: 64 programs have joined already; -EMFILE:
+ * no more open files, there or here; DSM_EFORMAT: not a control segment of this
+ * version.  When the cluster ends, what was mapped stays readable, and waits end
+ * with DSM_ESTALE. */
 DSM_API DSM_CHECKED int dsm_cluster_attach(dsm_cluster **cluster,
                                            const char *name) DSM_NONNULL(1, 2);
 

@@ -46,6 +46,23 @@ check_header(const struct dsm__control *copy, const char *name)
     return 0;
 }
 
+/* Reads the header of a cluster that can be reached. */
+static int
+read_header(struct dsm__control *copy, int fd, const char *path,
+            const char *name)
+{
+    int error = dsm__remains_read(copy, fd, path);
+
+    /* The magic is written behind the rest, the supervisor's pid when it
+     * listens. */
+    if ((error == DSM_EFORMAT && !copy->magic) || (!error && !copy->supervisor))
+        return dsm__fail(-ENOENT,
+                         "cluster '%s' is only being created, or its creator "
+                         "died then",
+                         name);
+    return error ? error : check_header(copy, name);
+}
+
 static int
 map_control(dsm_cluster *cluster, const struct dsm__control *copy)
 {
@@ -114,9 +131,7 @@ join(dsm_cluster *cluster, const char *name, struct dsm__control *copy)
                     : dsm__fail_errno("cannot lock %s", path);
     DSM__POINT("attach.locked");
     if (!error)
-        error = dsm__remains_read(copy, member->fd, path);
-    if (!error)
-        error = check_header(copy, name);
+        error = read_header(copy, member->fd, path, name);
     if (!error)
         error = map_control(cluster, copy);
     DSM__POINT("attach.mapped");
