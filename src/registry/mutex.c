@@ -30,7 +30,7 @@ bool
 dsm__mutex_sound(const pthread_mutex_t *mutex)
 {
 #ifdef __GLIBC__
-    pthread_mutex_t fresh;
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     bool sound;
 
     if (dsm__mutex_init(&fresh))
