@@ -151,6 +151,15 @@ check_pair(dsm_array *array, int got)
         wrong("under the lock %ld is not %ld", (long)pair[0], (long)pair[1]);
 }
 
+/* So that whoever dies in such a region mostly dies with the lock, and between
+ * the two. */
+static void
+linger(void)
+{
+    for (volatile unsigned k = 0; k < 3000; k++)
+        ;
+}
+
 static int
 count_under_lock(dsm_worker *self, const void *arg, size_t arg_size)
 {
@@ -166,6 +175,7 @@ count_under_lock(dsm_worker *self, const void *arg, size_t arg_size)
             return given_up(got);
         check_pair(deed->pair, got);
         pair[0]++;
+        linger();
         pair[1]++;
         note(CALL_LOCK_RELEASE, dsm_lock_release(deed->lock), MAY(OK));
     }
@@ -359,6 +369,7 @@ static int
 end_badly(dsm_worker *self, const void *arg, size_t arg_size)
 {
     const struct deed *deed = arg;
+    int got;
 
     (void)arg_size;
     if (dsm_worker_id(self) != deed->who) {
@@ -377,9 +388,12 @@ end_badly(dsm_worker *self, const void *arg, size_t arg_size)
     case EXIT:
         exit(0);
     case KEEP_LOCK:
-        if (note(CALL_LOCK_ACQUIRE, dsm_lock_acquire(deed->lock, DSM_FOREVER),
-                 MAY(OK)) == 1)
-            check_pair(deed->pair, 1);
+        got = note(CALL_LOCK_ACQUIRE, dsm_lock_acquire(deed->lock, DSM_FOREVER),
+                   MAY(OK));
+        if (got < 0)
+            break;
+        check_pair(deed->pair, got);
+        ((int64_t *)dsm_array_data(deed->pair))[0]++;
         break;
     }
     return 0;
@@ -402,6 +416,8 @@ ending(struct scene *scene)
     board->deaths++;
     atomic_fetch_or(&board->harm, deed.how == KEEP_LOCK ? HOLDER : 0);
     run(scene, end_badly, &deed, may[deed.how]);
+    if (deed.how == KEEP_LOCK)
+        locking(scene);
 }
 
 /* ---- Collective calls in a region. */
