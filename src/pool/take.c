@@ -158,6 +158,12 @@ take_from_ring(struct dsm__taker *taker, unsigned program, unsigned priority)
             atomic_load_explicit(&board->tails[priority], memory_order_seq_cst);
         if (head >= tail)
             return false;
+        /* More than there can be: it is damaged, and leads nowhere. */
+        if (tail - head > control->pool.ring) {
+            if (atomic_compare_exchange_strong(at, &head, tail))
+                return false;
+            continue;
+        }
         n = block_size(taker, tail - head);
         block_open(taker, program);
         for (uint32_t k = 0; k < n; k++) {
