@@ -54,15 +54,17 @@ tell(struct dsm__control *control, unsigned program, uint64_t end, bool wake)
 }
 
 /* Whether there is no place before `end`; not so for a tail that was read long
- * ago and is behind the head by now. */
+ * ago and is behind the head by now.  With a head that was damaged it is never
+ * so: then the ring is full when all its places have been tried. */
 static bool
 is_full(const struct dsm__control *control, const struct dsm__board *board,
-        uint64_t end)
+        uint64_t end, uint64_t tried)
 {
     uint64_t head =
         atomic_load_explicit(&board->ended_head, memory_order_acquire);
 
-    return (int64_t)(end - head) > (int64_t)(2 * control->pool.ring);
+    return (int64_t)(end - head) > (int64_t)(2 * control->pool.ring) ||
+           tried > 2 * control->pool.ring;
 }
 
 void
@@ -71,13 +73,13 @@ dsm__ended_push(struct dsm__control *control, unsigned program,
                 uint32_t n, bool wake)
 {
     struct dsm__board *board = dsm__board(control, program);
-    uint64_t entries[DSM__BLOCK_MAX], tail, end = 0;
+    uint64_t entries[DSM__BLOCK_MAX], tail, end = 0, tried = 0;
 
     for (uint32_t k = 0; k < n; k++)
         entries[k] = given[k];
     tail = atomic_load_explicit(&board->ended_tail, memory_order_relaxed);
     while (n > 0) {
-        if (is_full(control, board, tail + n)) {
+        if (is_full(control, board, tail + n, tried)) {
             atomic_store_explicit(&board->overflow, 1, memory_order_seq_cst);
             wake = true;
             break;
@@ -92,6 +94,7 @@ dsm__ended_push(struct dsm__control *control, unsigned program,
             continue;
         DSM__POINT("job.telling");
         end = tail + n;
+        tried += n;
         n = fill(control, program, tail, entries, n);
         tail = end;
     }
