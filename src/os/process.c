@@ -172,7 +172,8 @@ kill_listed(const pid_t *keep, unsigned n)
     if (!list)
         return false;
     while (fscanf(list, "%d", &pid) == 1)
-        if (!is_kept(pid, keep, n)) {
+        /* What is no process's would be a group, or all. */
+        if (pid > 0 && !is_kept(pid, keep, n)) {
             kill(pid, SIGKILL);
             waitpid(pid, NULL, 0);
             any = true;
