@@ -52,12 +52,12 @@ open_file(const char *directory, const char *name)
     return fopen(path, "re");
 }
 
-/* Whether the file begins with a number ("max" is none). */
+/* Whether the file begins with a number, 0 or more ("max" is none). */
 static bool
 read_number(const char *directory, const char *name, long long *value)
 {
     FILE *file = open_file(directory, name);
-    bool found = file && fscanf(file, "%lld", value) == 1;
+    bool found = file && fscanf(file, "%lld", value) == 1 && *value >= 0;
 
     if (file)
         fclose(file);
@@ -77,7 +77,8 @@ file_pages(const char *directory, const char *prefix)
         if (strncmp(line, prefix, strlen(prefix)) == 0 &&
             sscanf(line + strlen(prefix), "%63s %lld", key, &value) == 2 &&
             (strcmp(key, "inactive_file") == 0 ||
-             strcmp(key, "active_file") == 0))
+             strcmp(key, "active_file") == 0) &&
+            value >= 0 && value <= LLONG_MAX - sum)
             sum += value;
     if (file)
         fclose(file);
@@ -123,10 +124,10 @@ see_cpus(const char *directory, void *found)
         return;
     if (fscanf(file, "%lld %lld", &max, &period) == 2 && max > 0 &&
         period > 0) {
-        unsigned cpus = (unsigned)((max + period - 1) / period);
+        long long cpus = max / period + (max % period > 0);
 
-        if (*least == 0 || cpus < *least)
-            *least = cpus;
+        if (cpus <= INT_MAX && (*least == 0 || cpus < *least))
+            *least = (unsigned)cpus;
     }
     fclose(file);
 }
