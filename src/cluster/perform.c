@@ -133,6 +133,20 @@ set_outcome(dsm_worker *self, int code, int value, const char *message)
         snprintf(body->message, sizeof body->message, "%s", message);
 }
 
+/* The job's word is not this worker's any more.  Mostly it is doomed, and the
+ * process about to be killed.  If the word was overwritten nobody comes: the
+ * supervisor sees to what it says when this worker has died. */
+static _Noreturn void
+give_way(const dsm_worker *self, uint64_t word)
+{
+    uint32_t turn = dsm__entry_turn(self->job_entry);
+
+    if (word != dsm__job_word(turn, self->id, DSM__JOB_DOOMED))
+        _exit(1);
+    for (;;)
+        pause();
+}
+
 /* Makes the outcome count. */
 static void
 commit(dsm_worker *self, uint64_t ended)
@@ -147,8 +161,7 @@ commit(dsm_worker *self, uint64_t ended)
     if (!atomic_compare_exchange_strong_explicit(
             &job->word, &word, dsm__job_word(turn, self->id, DSM__JOB_ENDED),
             memory_order_seq_cst, memory_order_relaxed))
-        for (;;)
-            pause(); /* it is doomed, and so is this process */
+        give_way(self, word);
     DSM__POINT("job.committed");
     self->ended[self->ended_count++] = self->job_entry;
     atomic_store_explicit(&self->slot->in_job, 0, memory_order_relaxed);
