@@ -78,6 +78,7 @@ bool __wrap_dsm__futex_wait(_Atomic uint32_t *word, uint32_t seen,
                             int64_t timeout_ns);
 
 static bool watching; /* while an input is tried: then nothing is real */
+static bool created;  /* a file, meanwhile */
 
 int
 __wrap_kill(pid_t pid, int number)
@@ -113,6 +114,7 @@ __wrap_open(const char *path, int flags, ...)
     va_start(arguments, flags);
     mode = (mode_t)va_arg(arguments, int);
     va_end(arguments);
+    created = created || flags & O_CREAT;
     fuzz_check(
         !watching || (flags & O_ACCMODE) == O_RDONLY || is_ours(path) ||
         ((flags & O_TMPFILE) == O_TMPFILE && strcmp(path, "/dev/shm") == 0));
@@ -512,14 +514,21 @@ image_map(void)
 
     fuzz_check(fd >= 0);
     at = mmap((void *)(uintptr_t)header.base, control_size,
-              PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+              PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
     fuzz_check(at == (void *)(uintptr_t)header.base);
     close(fd);
     return at;
 }
 
 void
-image_unmap(struct dsm__control *control)
+image_renew(struct dsm__control *control, bool all)
 {
-    munmap(control, control_size);
+    watching = false;
+    waits = 0;
+    if (created)
+        remove_others();
+    created = false;
+    if (all)
+        fuzz_check(madvise(control, control_size, MADV_DONTNEED) == 0);
+    watching = true;
 }

@@ -38,9 +38,13 @@ void image_cut(int bytes);
 /* Makes the array's file so long; false: it was so. */
 bool image_array_length(uint32_t length);
 
-/* Maps the file as the cluster's processes have it, and unmaps it again. */
+/* Maps the control segment where the cluster's processes have it, with nothing
+ * on either side; what is written there stays in this process. */
 struct dsm__control *image_map(void);
-void image_unmap(struct dsm__control *control);
+
+/* Removes the files that there are besides, and with `all` makes the mapping
+ * what it was. */
+void image_renew(struct dsm__control *control, bool all);
 
 /* An input was tried: asserts that the bystanders' files are there. */
 void image_end(void);
