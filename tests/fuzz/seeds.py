@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Writes the inputs from which fuzzing the pool begins: corpus/pool.  See the
-head of fuzz_pool.c."""
+"""Writes the inputs from which fuzzing the pool and the texts begins:
+corpus/pool and corpus/texts.  See the heads of fuzz_pool.c and fuzz_texts.c."""
 import os
 import struct
 
 STEPS = ("damage submit perform bury see next damage2 cancel release be_gone "
          "look errand").split()
 AREAS = "work block board again ended queued jobs bodies".split()
+READERS = ("cgroups nodes children reference file_names name workers "
+           "ended_trace names_in_trace").split()
 
 # Bits of submit's `how`; the last handle is the first to be used.
 LAST, CALLBACK, CAPTURE, NAMED, LARGE, SMALL, NO_HANDLE, THREE = (
@@ -110,6 +112,24 @@ POOL = {
     ],
 }
 
+TEXTS = {
+    "cgroup_2": ("cgroups", b"0::/user.slice/a.scope\n\xff8589934592\n"
+                 b"\xff1073741824\n\xffanon 4096\ninactive_file 8192\n"
+                 b"active_file 4096\n\xff\xff\xff150000 100000\n"),
+    "cgroup_1": ("cgroups", b"9:memory:/docker/b\n8:cpu,cpuacct:/docker/b\n"
+                 b"\xff\xff\xfftotal_inactive_file 8192\n"
+                 b"\xff9223372036854771712\n\xff65536\n"),
+    "nodes": ("nodes", b"0-1,3\n"),
+    "children": ("children", b"12 4242 13 "),
+    "symbol": ("reference", b"/libc\0getppid\0"),
+    "place": ("reference", b"/libc\0+1a2b3:123456789abcdef\0"),
+    "file_names": ("file_names", b"a\na.A\na..ctl\nb-c_1.x\n"),
+    "name": ("name", b"a-b_C9"),
+    "workers": ("workers", b"64"),
+    "ended": ("ended_trace", b'[\n,{"ph":"X","args":{}}\n,{"ph":"X"'),
+    "named": ("names_in_trace", b'a "name" \\ {}\xc3\xa9'),
+}
+
 
 def write(noun, name, data):
     folder = os.path.join(os.path.dirname(__file__), "corpus", noun)
@@ -120,3 +140,5 @@ def write(noun, name, data):
 
 for name, steps in POOL.items():
     write("pool", name, b"".join(steps))
+for name, (reader, text) in TEXTS.items():
+    write("texts", name, bytes([READERS.index(reader)]) + text)
