@@ -217,8 +217,8 @@ DSM_API DSM_CHECKED int dsm_cluster_refresh(dsm_cluster *cluster)
  * owner is gone; -EADDRNOTAVAIL: the addresses are taken here; -EXDEV: it lives
  * in another pid namespace; -EAGAIN: 64 programs have joined already; -EMFILE:
  * no more open files, there or here; DSM_EFORMAT: not a control segment of this
- * version.  When the cluster ends, what was mapped stays readable, and waits end
- * with DSM_ESTALE. */
+ * version.  When the cluster ends, what was mapped stays readable, and waits
+ * end with DSM_ESTALE. */
 DSM_API DSM_CHECKED int dsm_cluster_attach(dsm_cluster **cluster,
                                            const char *name) DSM_NONNULL(1, 2);
 
