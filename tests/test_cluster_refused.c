@@ -57,20 +57,37 @@ plant(const char *name, const void *content, size_t size)
     return fd;
 }
 
-START_TEST(attach_to_a_wrong_file)
+/* Files of several sizes, full of that byte. */
+static void
+ck_files_refused(int byte, size_t least, int code, const char *text)
 {
     static const size_t sizes[] = {0, 1, 8, 4096, 1 << 20};
-    char *zeros = calloc(1, 1 << 20);
+    char *content = malloc(1 << 20);
 
+    memset(content, byte, 1 << 20);
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         const char *name = test_name();
-        int fd = plant(name, zeros, sizes[k]);
+        int fd;
 
-        ck_refused(name, DSM_EFORMAT, "is not a libdsm control segment");
+        if (sizes[k] < least)
+            continue;
+        fd = plant(name, content, sizes[k]);
+        ck_refused(name, code, text);
         unlink(path_of(name));
         close(fd);
     }
-    free(zeros);
+    free(content);
+}
+
+START_TEST(attach_to_a_wrong_file)
+{
+    ck_files_refused('x', 1, DSM_EFORMAT, "is not a libdsm control segment");
+}
+END_TEST
+
+START_TEST(attach_to_one_being_created)
+{
+    ck_files_refused(0, 0, -ENOENT, "is only being created");
 }
 END_TEST
 
@@ -155,6 +172,7 @@ main(void)
 
     tcase_add_test(tests, attach_to_nothing);
     tcase_add_test(tests, attach_to_a_wrong_file);
+    tcase_add_test(tests, attach_to_one_being_created);
     tcase_add_test(tests, attach_to_a_copy);
     tcase_add_test(tests, attach_to_odd_files);
     tcase_add_test(tests, attach_from_another_pid_namespace);
