@@ -122,6 +122,9 @@ static const struct row {
     {"queue.wake", WORKER, 1},
     {"queue.close", CONTROLLER, 1},
     {"queue.close", GUEST, 1},
+    {"wait.woken", CONTROLLER, 1},
+    {"wait.woken", SUPERVISOR, 1},
+    {"wait.woken", WORKER, 1},
     /* Regions. */
     {"region.start", CONTROLLER, 1},
     {"region.started", CONTROLLER, 1},

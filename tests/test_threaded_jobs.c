@@ -136,7 +136,7 @@ end_job_workers(void)
 {
     atomic_store(&control->stopping, 1);
     atomic_fetch_add(&deaths.word, 1);
-    dsm__wake_all(&deaths.word, &deaths.sleeping);
+    dsm__wake(&deaths.word, &deaths.sleeping);
     pthread_join(supervisor, NULL);
     dsm__event_reset(&control->work.event);
     for (unsigned id = 0; id < WORKERS; id++)

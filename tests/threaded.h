@@ -243,7 +243,7 @@ end_spawn(void)
     atomic_fetch_add(&control->region.epoch, 1);
     dsm__event_reset(&control->work.event);
     atomic_fetch_add(&deaths.word, 1);
-    dsm__wake_all(&deaths.word, &deaths.sleeping);
+    dsm__wake(&deaths.word, &deaths.sleeping);
     pthread_join(supervisor, NULL);
     for (unsigned id = 0; id < WORKERS; id++)
         pthread_join(threads[id], NULL);

@@ -56,8 +56,7 @@ break_relays(struct dsm__control *control)
 
         atomic_fetch_or_explicit(&relay->word, DSM__RELAY_BROKEN,
                                  memory_order_seq_cst);
-        if (atomic_load_explicit(&relay->sleeping, memory_order_seq_cst))
-            dsm__wake_all(&relay->word, &relay->sleeping);
+        dsm__wake(&relay->word, &relay->sleeping);
     }
 }
 

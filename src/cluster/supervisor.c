@@ -53,7 +53,7 @@ static void
 tell(struct dsm__control *control)
 {
     atomic_fetch_add(&control->ready.word, 1);
-    dsm__wake_all(&control->ready.word, &control->ready.sleeping);
+    dsm__wake(&control->ready.word, &control->ready.sleeping);
 }
 
 void
@@ -66,7 +66,7 @@ dsm__watch_give_up(struct dsm__watch *watch, int error, const char *message)
              message);
     atomic_store(&control->broken, error);
     tell(control);
-    dsm__wake_all(&control->region.done.word, &control->region.done.sleeping);
+    dsm__wake(&control->region.done.word, &control->region.done.sleeping);
     dsm__programs_wake(control);
     dsm__watch_log(watch, "%s\n", control->broken_message);
 }

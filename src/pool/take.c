@@ -407,8 +407,8 @@ share_work(const struct dsm__taker *taker)
 {
     struct dsm__control *control = taker->control;
 
-    if (control->work.event.sleeping && dsm__queued_any(control) &&
-        !dsm__others_look(taker))
+    if (dsm__sleepers(&control->work.event.sleeping) &&
+        dsm__queued_any(control) && !dsm__others_look(taker))
         dsm__signal(&control->work.event, 1);
 }
 

@@ -140,8 +140,9 @@ dsm__gate_wait(struct dsm__control *control, struct dsm__gate *gate,
 void
 dsm__gate_break(struct dsm__gate *gate)
 {
+    dsm__sleepers_forget(&gate->sleeping);
     atomic_fetch_or_explicit(&gate->word, BROKEN, memory_order_seq_cst);
-    dsm__wake_all(dsm__upper(&gate->word), &gate->sleeping);
+    dsm__futex_wake(dsm__upper(&gate->word), INT_MAX);
 }
 
 void
@@ -155,7 +156,7 @@ dsm__gate_mend(struct dsm__gate *gate, bool even_whole)
         mended = ((old >> 33 << 33) + GENERATION) | ((old + MEND) & MENDS_MASK);
     } while (!atomic_compare_exchange_weak_explicit(
         &gate->word, &old, mended, memory_order_seq_cst, memory_order_acquire));
-    dsm__wake_all(dsm__upper(&gate->word), &gate->sleeping);
+    dsm__futex_wake(dsm__upper(&gate->word), INT_MAX);
 }
 
 bool

@@ -104,8 +104,10 @@ dsm_queue_open(dsm_queue **queue, dsm_cluster *cluster, const char *name)
 static int
 wake_both(struct dsm_queue *queue)
 {
-    return dsm__wake_all(dsm__lower(&queue->head), &queue->pusher_sleeping) +
-           dsm__wake_all(dsm__lower(&queue->tail), &queue->popper_sleeping);
+    dsm__sleepers_forget(&queue->pusher_sleeping);
+    dsm__sleepers_forget(&queue->popper_sleeping);
+    return dsm__futex_wake(dsm__lower(&queue->head), INT_MAX) +
+           dsm__futex_wake(dsm__lower(&queue->tail), INT_MAX);
 }
 
 int
@@ -122,7 +124,9 @@ dsm_queue_destroy(dsm_queue *queue)
     if (error)
         return error;
     /* A flag alone may be that of one who gave up, or was killed. */
-    if ((queue->pusher_sleeping || queue->popper_sleeping) && wake_both(queue))
+    if ((dsm__sleepers(&queue->pusher_sleeping) ||
+         dsm__sleepers(&queue->popper_sleeping)) &&
+        wake_both(queue))
         error = dsm__fail(-EBUSY, "someone waits at queue '%s'",
                           queue->object.name);
     else

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/point.h"
 #include "os/futex.h"
 #include "registry/mutex.h"
 
@@ -77,17 +78,46 @@ dsm__wait_slow(const struct dsm__control *control, _Atomic uint32_t *word,
     return dsm__sleep(control, word, seen, sleeping, deadline);
 }
 
-/* So many sleepers less, but for those that were forgotten meanwhile
- * (dsm__wake_all). */
-static void
-leave(_Atomic uint32_t *sleeping, uint32_t less)
+static bool
+same_epoch(uint32_t sleeping, uint32_t then)
 {
-    uint32_t n = atomic_load_explicit(sleeping, memory_order_relaxed);
+    return sleeping / DSM__SLEEP_EPOCH == then / DSM__SLEEP_EPOCH;
+}
 
-    while (n && !atomic_compare_exchange_weak_explicit(
-                    sleeping, &n, n > less ? n - less : 0, memory_order_relaxed,
-                    memory_order_relaxed))
-        ;
+/* So many sleepers less, of those that were counted in the epoch of `then`.
+ * When it is over they were forgotten, and the others are not theirs to take
+ * off. */
+static void
+leave(_Atomic uint32_t *sleeping, uint32_t then, uint32_t less)
+{
+    uint32_t now = atomic_load_explicit(sleeping, memory_order_relaxed), n;
+
+    do {
+        n = now & DSM__SLEEPERS;
+        if (n == 0 || !same_epoch(now, then))
+            return;
+    } while (!atomic_compare_exchange_weak_explicit(
+        sleeping, &now, now - (less < n ? less : n), memory_order_relaxed,
+        memory_order_relaxed));
+}
+
+/* Begins an epoch, with nobody counted; seq_cst: before the word changes. */
+static uint32_t
+forget(_Atomic uint32_t *sleeping, uint32_t flag)
+{
+    uint32_t now = atomic_load_explicit(sleeping, memory_order_relaxed), next;
+
+    do
+        next = (now / DSM__SLEEP_EPOCH + 1) * DSM__SLEEP_EPOCH + flag;
+    while (!atomic_compare_exchange_weak_explicit(
+        sleeping, &now, next, memory_order_seq_cst, memory_order_relaxed));
+    return next;
+}
+
+void
+dsm__sleepers_forget(_Atomic uint32_t *sleeping)
+{
+    forget(sleeping, 0);
 }
 
 /* Sleeps on the word, which was `seen`, unless `ready`.  `counted`: who wakes
@@ -98,6 +128,7 @@ sleep_unless(const struct dsm__control *control, _Atomic uint32_t *word,
              bool (*ready)(const void *), const void *context, bool counted)
 {
     bool woken = false;
+    uint32_t then;
     int64_t now;
 
     if (dsm__supervisor_dead(control))
@@ -106,13 +137,13 @@ sleep_unless(const struct dsm__control *control, _Atomic uint32_t *word,
     if (now >= deadline)
         return -ETIMEDOUT;
     /* Pairs with dsm__wake and dsm__signal. */
-    atomic_fetch_add_explicit(sleeping, 1, memory_order_seq_cst);
+    then = atomic_fetch_add_explicit(sleeping, 1, memory_order_seq_cst);
     if (!ready(context))
         woken = dsm__futex_wait(word, seen,
                                 deadline - now < DSM__SLICE_NS ? deadline - now
                                                                : DSM__SLICE_NS);
     if (!woken || !counted)
-        leave(sleeping, 1);
+        leave(sleeping, then, 1);
     return 0;
 }
 
@@ -168,31 +199,37 @@ dsm__sleep_until(const struct dsm__control *control, struct dsm__event *event,
                         ready, context, true);
 }
 
-int
-dsm__wake_all(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
-{
-    /* Whoever lives and sleeps on counts itself again. */
-    atomic_store_explicit(sleeping, 0, memory_order_seq_cst);
-    return dsm__futex_wake(word, INT_MAX);
-}
-
 /* Who was woken is no sleeper any more, though it may take a while until it
  * runs: nobody need pay for waking it again. */
 void
-dsm__signal_slow(struct dsm__event *event, int most)
+dsm__signal_slow(struct dsm__event *event, int most, uint32_t sleeping)
 {
     int woken;
 
     atomic_fetch_add_explicit(&event->word, 1, memory_order_release);
     woken = most == 1 ? dsm__futex_wake_one(&event->word)
                       : dsm__futex_wake(&event->word, most);
-    if (woken > 0)
-        leave(&event->sleeping, (uint32_t)woken);
+    DSM__POINT("wait.woken");
+    /* Unsettled: it may have been one of an epoch before. */
+    if (woken > 0 && !(sleeping & DSM__SLEEP_UNSETTLED))
+        leave(&event->sleeping, sleeping, (uint32_t)woken);
 }
 
-void
+/* First the epoch: whoever is counted in the one before has then read the word
+ * before it changes, and is either woken here or does not fall asleep. */
+int
 dsm__event_reset(struct dsm__event *event)
 {
+    uint32_t then = forget(&event->sleeping, DSM__SLEEP_UNSETTLED), now;
+    int woken;
+
     atomic_fetch_add_explicit(&event->word, 1, memory_order_seq_cst);
-    dsm__wake_all(&event->word, &event->sleeping);
+    woken = dsm__futex_wake(&event->word, INT_MAX);
+    now = atomic_load_explicit(&event->sleeping, memory_order_relaxed);
+    while (same_epoch(now, then) &&
+           !atomic_compare_exchange_weak_explicit(
+               &event->sleeping, &now, now & ~DSM__SLEEP_UNSETTLED,
+               memory_order_release, memory_order_relaxed))
+        ;
+    return woken;
 }

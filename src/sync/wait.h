@@ -29,6 +29,20 @@ dsm__upper(_Atomic uint64_t *word)
            (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 1 : 0);
 }
 
+/* Who sleeps, or is about to, is counted in the lower half of `sleeping`. Above
+ * it is an epoch, which ends when sleepers are forgotten, so that one who
+ * leaves late takes off nobody who came later; and a flag which says that there
+ * may still be some asleep who were counted in an epoch before. */
+#define DSM__SLEEPERS UINT32_C(0xffff)
+#define DSM__SLEEP_UNSETTLED (UINT32_C(1) << 16)
+#define DSM__SLEEP_EPOCH (UINT32_C(1) << 17)
+
+static inline uint32_t
+dsm__sleepers(const _Atomic uint32_t *sleeping)
+{
+    return atomic_load_explicit(sleeping, memory_order_seq_cst) & DSM__SLEEPERS;
+}
+
 /* Chooses control->spins and yields for `processes` that want to run. */
 void dsm__wait_tune(struct dsm__control *control, unsigned processes);
 
@@ -56,9 +70,10 @@ dsm__wait(const struct dsm__control *control, _Atomic uint32_t *word,
     return dsm__wait_slow(control, word, seen, sleeping, deadline);
 }
 
-/* Wakes all who sleep on the word, and forgets those who were killed asleep;
- * how many there were.  For when processes die; it costs a system call. */
-int dsm__wake_all(_Atomic uint32_t *word, _Atomic uint32_t *sleeping);
+/* Forgets those who were killed asleep, and all others.  To be called before
+ * the word changes; afterwards all who sleep on it are woken
+ * (dsm__futex_wake), seen or not. */
+void dsm__sleepers_forget(_Atomic uint32_t *sleeping);
 
 /* After a sequentially consistent change of the word: wakes whoever sleeps on
  * it.  A sleeper is counted before its last look at the word, so either it sees
@@ -66,8 +81,7 @@ int dsm__wake_all(_Atomic uint32_t *word, _Atomic uint32_t *sleeping);
 static inline void
 dsm__wake(_Atomic uint32_t *word, _Atomic uint32_t *sleeping)
 {
-    if (__builtin_expect(
-            atomic_load_explicit(sleeping, memory_order_seq_cst) != 0, 0))
+    if (__builtin_expect(dsm__sleepers(sleeping) != 0, 0))
         dsm__futex_wake(word, INT_MAX);
 }
 
@@ -91,10 +105,12 @@ int dsm__sleep_until(const struct dsm__control *control,
                      bool (*ready)(const void *context), const void *context,
                      int64_t deadline);
 
-void dsm__signal_slow(struct dsm__event *event, int most);
+void dsm__signal_slow(struct dsm__event *event, int most, uint32_t sleeping);
 
-/* Wakes all who sleep on an event, and forgets those who were killed asleep. */
-void dsm__event_reset(struct dsm__event *event);
+/* Wakes all who sleep on an event, or are about to, and forgets those who were
+ * killed asleep; how many slept.  For when processes die; it costs a system
+ * call. */
+int dsm__event_reset(struct dsm__event *event);
 
 /* After a sequentially consistent change that somebody may wait for: wakes
  * `most` of those who sleep on the event.  The word changes, so that who is
@@ -102,10 +118,11 @@ void dsm__event_reset(struct dsm__event *event);
 static inline void
 dsm__signal(struct dsm__event *event, int most)
 {
-    if (__builtin_expect(
-            atomic_load_explicit(&event->sleeping, memory_order_seq_cst) != 0,
-            0))
-        dsm__signal_slow(event, most);
+    uint32_t sleeping =
+        atomic_load_explicit(&event->sleeping, memory_order_seq_cst);
+
+    if (__builtin_expect((sleeping & DSM__SLEEPERS) != 0, 0))
+        dsm__signal_slow(event, most, sleeping);
 }
 
 #endif

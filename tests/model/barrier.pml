@@ -28,7 +28,7 @@
  * these four are seq_cst in C (sleep_unless, dsm__wake, let_through).
  * dsm__gate_break needs no such pair, as it wakes in any case.
  *
- * Cases (run.sh): two workers, two regions of two rounds, a death (326,000
+ * Cases (run.sh): two workers, two regions of two rounds, a death (322,000
  * states); the supervisor's death, too (1.1 million); one leaves too early; three
  * workers, one round (3.0 million).  Three workers, two rounds, one region were
  * looked at once (11.5 million).  PROCESSES above PARTIES, a named barrier with
@@ -59,7 +59,7 @@
 #define REGION_GATE (PROCESSES == PARTIES) /* else a named barrier's */
 
 /* struct dsm__gate. */
-byte generation, mends, count, sleeping;
+byte generation, mends, count, sleeping, sleep_epoch;
 bool broken;
 bool asleep[PROCESSES]; /* in the kernel, on the upper half of the word */
 
@@ -95,13 +95,22 @@ inline wake_sleepers() /* FUTEX_WAKE, INT_MAX */
     }
 }
 
+/* wait.c: dsm__sleepers_forget. */
+inline forget_sleepers()
+{
+    d_step {
+        sleep_epoch = (sleep_epoch + 1) % 4;
+        sleeping = 0
+    }
+}
+
 /* gate.c: dsm__gate_break. */
 inline gate_break()
 {
+    forget_sleepers();
 #ifndef BUG_BREAK_WAKES_FIRST
     broken = true;
 #endif
-    sleeping = 0;    /* wait.c: dsm__wake_all */
     wake_sleepers();
 #ifdef BUG_BREAK_WAKES_FIRST
     broken = true;
@@ -126,7 +135,6 @@ inline gate_mend()
         count = 0;
         mends++;
     }
-    sleeping = 0;
     wake_sleepers();
 }
 
@@ -195,7 +203,7 @@ inline wait_long()
           :: supervisor_dead -> result = DSM_ESTALE; break
           :: else
           fi;
-          sleeping++; /* sleep_unless */
+          d_step { sleeping++; slept_in = sleep_epoch }; /* sleep_unless */
           /* changed(), and FUTEX_WAIT, which compares once more: the first look
            * only spares the call. */
           d_step {
@@ -219,9 +227,10 @@ inline wait_long()
           fi;
           d_step { /* leave */
               if
-              :: sleeping > 0 -> sleeping--
+              :: sleeping > 0 && slept_in == sleep_epoch -> sleeping--
               :: else
-              fi
+              fi;
+              slept_in = 0
           }
        fi
     od
@@ -297,7 +306,7 @@ inline check_result()
 /* work.c: dsm__worker_main: one part of a region after the other. */
 proctype worker(byte me)
 {
-    byte result, round, k, mine;
+    byte result, round, k, mine, slept_in;
     byte then_generation, then_mends, then_count, seen_generation;
     bool then_broken, seen_broken, all_ended;
 
@@ -349,7 +358,7 @@ start:
             killed[me] = false;
             dead[me] = true;
             k = 0; result = 0; round = 0; mine = 0; all_ended = false;
-            then_generation = 0; then_mends = 0; then_count = 0;
+            slept_in = 0; then_generation = 0; then_mends = 0; then_count = 0;
             seen_generation = 0; then_broken = false; seen_broken = false;
         }
         if

@@ -8,11 +8,7 @@
  *   - it is run by one worker at a time, in the turn that its word says; after
  *     a death again while it has retries, and else it fails;
  *   - who is killed for a job has not ended it;
- *   - no worker needs the end of a time slice to find a job, but after a death:
- *     then one may sleep that is not counted in `sleeping`.  (The supervisor
- *     sets that to 0, as it does not know who of those counted is dead.  A
- *     signaller that has woken one, but not yet taken it off, then takes off the
- *     next; and who was counted in between may be forgotten.)
+ *   - no worker needs the end of a time slice to find a job.
  *
  * Abstraction.  One program, one priority, a ring that does not run full.
  * Blocks have up to two jobs, of any share.  Time is anything: a block may
@@ -84,7 +80,8 @@ bool cancel[SLOTS];
 byte tail, head, ring[RING]; /* an entry is turn * SLOTS + slot */
 bool again, map[SLOTS];
 /* struct dsm__work. */
-byte word, sleeping;
+byte word, sleeping, sleep_epoch;
+bool unsettled;
 bool queued, looking[WORKERS];
 /* struct dsm__worker_slot. */
 byte count[WORKERS], block[WORKERS * 2];
@@ -135,7 +132,13 @@ inline wake_one()
 
 inline leave(n)
 {
-    S(sleeping = (sleeping >= n -> sleeping - n : 0))
+    S(d_step {
+        if
+        :: slept_in == sleep_epoch ->
+           sleeping = (sleeping >= n -> sleeping - n : 0)
+        :: else
+        fi
+    })
 }
 
 /* wait.c: dsm__signal, of one. */
@@ -143,14 +146,17 @@ inline signal()
 {
     if
     :: MORTAL -> goto dies
-    :: sleeping != 0 ->
+    :: d_step { sleeping != 0 -> /* one load */
+           slept_in = sleep_epoch;
+           unsure = unsettled
+       };
        S(word = (word + 1) % 8);
        wake_one();
        if
-       :: woken > 0 -> leave(woken)
+       :: woken > 0 && !unsure -> leave(woken)
        :: else
        fi;
-       woken = 0
+       d_step { woken = 0; slept_in = 0; unsure = false }
     :: sleeping == 0
     fi
 }
@@ -159,14 +165,19 @@ inline signal()
 inline event_reset()
 {
 #if SLEEP
+    d_step { /* forget */
+        sleep_epoch = (sleep_epoch + 1) % 4;
+        sleeping = 0;
+        unsettled = true
+    };
     word = (word + 1) % 8;
-    sleeping = 0;
     d_step { /* FUTEX_WAKE, all */
         asleep[0] = false;
 #if WORKERS > 1
         asleep[1] = false
 #endif
-    }
+    };
+    unsettled = false
 #else
     skip
 #endif
@@ -445,8 +456,8 @@ inline perform()
 /* work.c: dsm__worker_main, wait_for_work; perform.c: dsm__perform. */
 proctype worker(byte me)
 {
-    byte next, have, at, n, j, seen, woken;
-    bool found;
+    byte next, have, at, n, j, seen, woken, slept_in;
+    bool found, unsure;
 
 start:
     do
@@ -466,7 +477,7 @@ start:
     :: !HAS_WORK ->
        look(false); /* sleep_for_work */
        S(seen = word);
-       S(sleeping++);
+       S(d_step { sleeping++; slept_in = sleep_epoch });
        if
        :: MORTAL -> goto dies
 #ifndef BUG_NO_RECHECK
@@ -483,15 +494,14 @@ start:
           :: MORTAL -> goto dies
           :: !asleep[me]
           :: timeout -> /* a slice has ended */
-             d_step { assert(died); asleep[me] = false; woken = 0 }
+             d_step { assert(false); asleep[me] = false; woken = 0 }
           fi
        fi;
        if
        :: !woken -> leave(1)
        :: else
        fi;
-       woken = 0;
-       seen = 0;
+       d_step { woken = 0; seen = 0; slept_in = 0 };
        if
        :: MORTAL -> goto dies
        :: HAS_WORK
@@ -510,7 +520,9 @@ dies:
         died = true;
         asleep[me] = false;
         next = 0; have = 0; at = 0; n = 0; j = 0; seen = 0; woken = 0;
+        slept_in = 0;
         found = false;
+        unsure = false;
         dead[me] = true
     }
     if
@@ -558,8 +570,8 @@ inline bury_entry(k)
  * carry_out. */
 proctype supervisor()
 {
-    byte w, n, j, old_turn, old_phase, woken, me = WORKERS;
-    bool mine;
+    byte w, n, j, old_turn, old_phase, woken, slept_in, me = WORKERS;
+    bool mine, unsure;
 
     do
     :: d_step { dead[0] -> w = 0 } goto bury
@@ -644,7 +656,8 @@ inline cancel_job(s)
 
 proctype program()
 {
-    byte done, s, woken, me = WORKERS;
+    byte done, s, woken, slept_in, me = WORKERS;
+    bool unsure;
 
     do
     :: done < SUBMITTED ->

@@ -27,6 +27,16 @@ queue interrupt INTERRUPTS,DEATHS=1,PUSHERS=1 'one dies, and the region is inter
 queue BUG_SEEN_LATE EACH=1 'a sleeper waits for a change of what it reads now'
 queue BUG_COUNTS_LATE EACH=1 'a sleeper is counted after its last look'
 queue BUG_COUNTS_FIRST CLOSES,DEATHS=1,EACH=1 'a message counts before it was copied'
+event whole CLOSES=1 'who sleeps is woken, and who is counted sleeps'
+event forgotten CLOSES=1,RESETS=1 'sleepers are forgotten at any time'
+event death DEATHS=1 'one dies at any step'
+event closed RESET_CLOSES=1,RESETS=1 'it is closed, while sleepers are forgotten' slow
+event word WORD,CHANGES=2,DEATHS=1 'a word of its own meaning, and one dies'
+event BUG_LOOKS_FIRST CLOSES=1 'a sleeper is counted after its last look'
+event BUG_NO_EPOCH CLOSES=1,RESETS=1 'who leaves late takes off one who came later'
+event BUG_CHANGES_FIRST WORD,CHANGES=2,RESETS=1 'the word changes before sleepers are forgotten'
+event BUG_CHANGES_NOTHING RESET_CLOSES=1 'sleepers are woken, and the word is the same'
+event BUG_SETTLED CLOSES=1,RESETS=1 'who wakes one that was forgotten takes off another'
 sweep creators CREATORS=2,SWEEPERS=0 'two of one name, over a dead one or none, one dies'
 sweep failure CREATORS=2,SWEEPERS=0,DEATHS=0,FAILURES=1 'one of two cannot make its file as large as it is to be'
 sweep sweepers CREATORS=1,SWEEPERS=2,DEATHS=0 'two sweep while one is created' slow
