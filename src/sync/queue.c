@@ -4,7 +4,7 @@
  * copy comes first and one store commits it, likewise `head` for a pop.  So
  * when a process dies under the lock, the queue is consistent as it is, and at
  * worst nobody was woken, which those who sleep find out at the end of their
- * slice. The lower halves of head and tail are what the two sides sleep on. */
+ * slice. */
 #include "sync/queue.h"
 
 #include "base/clock.h"
@@ -24,9 +24,9 @@ struct dsm_queue {
     _Atomic uint32_t closed;
     _Alignas(DSM__LINE) pthread_mutex_t mutex;
     _Alignas(DSM__LINE) _Atomic uint64_t head; /* messages popped so far */
-    _Atomic uint32_t pusher_sleeping;
+    struct dsm__event room;                    /* pushers sleep on it */
     _Alignas(DSM__LINE) _Atomic uint64_t tail; /* messages pushed so far */
-    _Atomic uint32_t popper_sleeping;
+    struct dsm__event message;                 /* poppers do */
 };
 
 _Static_assert(sizeof(struct dsm_queue) <= sizeof(union dsm__slot),
@@ -104,10 +104,7 @@ dsm_queue_open(dsm_queue **queue, dsm_cluster *cluster, const char *name)
 static int
 wake_both(struct dsm_queue *queue)
 {
-    dsm__sleepers_forget(&queue->pusher_sleeping);
-    dsm__sleepers_forget(&queue->popper_sleeping);
-    return dsm__futex_wake(dsm__lower(&queue->head), INT_MAX) +
-           dsm__futex_wake(dsm__lower(&queue->tail), INT_MAX);
+    return dsm__event_reset(&queue->room) + dsm__event_reset(&queue->message);
 }
 
 int
@@ -124,8 +121,8 @@ dsm_queue_destroy(dsm_queue *queue)
     if (error)
         return error;
     /* A flag alone may be that of one who gave up, or was killed. */
-    if ((dsm__sleepers(&queue->pusher_sleeping) ||
-         dsm__sleepers(&queue->popper_sleeping)) &&
+    if ((dsm__sleepers(&queue->room.sleeping) ||
+         dsm__sleepers(&queue->message.sleeping)) &&
         wake_both(queue))
         error = dsm__fail(-EBUSY, "someone waits at queue '%s'",
                           queue->object.name);
@@ -140,16 +137,16 @@ dsm_queue_destroy(dsm_queue *queue)
 struct side {
     bool push;
     _Atomic uint64_t *mine, *theirs;
-    _Atomic uint32_t *my_sleeping, *their_sleeping;
+    struct dsm__event *my_event, *their_event;
 };
 
 static struct side
 side_of(dsm_queue *queue, bool push)
 {
-    struct side pusher = {true, &queue->tail, &queue->head,
-                          &queue->pusher_sleeping, &queue->popper_sleeping};
-    struct side popper = {false, &queue->head, &queue->tail,
-                          &queue->popper_sleeping, &queue->pusher_sleeping};
+    struct side pusher = {true, &queue->tail, &queue->head, &queue->room,
+                          &queue->message};
+    struct side popper = {false, &queue->head, &queue->tail, &queue->message,
+                          &queue->room};
 
     return push ? pusher : popper;
 }
@@ -158,7 +155,7 @@ side_of(dsm_queue *queue, bool push)
  * or no message; *seen is then what to wait for a change of. */
 static int
 attempt(dsm_queue *queue, const struct side *side, void *message,
-        uint32_t *seen)
+        uint64_t *seen)
 {
     uint64_t mine = atomic_load_explicit(side->mine, memory_order_relaxed);
     uint64_t theirs = atomic_load_explicit(side->theirs, memory_order_relaxed);
@@ -169,7 +166,7 @@ attempt(dsm_queue *queue, const struct side *side, void *message,
     if (side->push && queue->closed)
         return -EPIPE;
     if (mine == (side->push ? theirs + queue->capacity : theirs)) {
-        *seen = (uint32_t)theirs;
+        *seen = theirs;
         return queue->closed ? -EPIPE : -EAGAIN;
     }
     if (side->push)
@@ -177,7 +174,7 @@ attempt(dsm_queue *queue, const struct side *side, void *message,
     else
         memcpy(message, slot, queue->message_size);
     DSM__POINT(side->push ? "queue.push" : "queue.pop");
-    /* seq_cst: pairs with the sleeper's flag, see dsm__wake. */
+    /* seq_cst: see dsm__signal. */
     atomic_store_explicit(side->mine, mine + 1, memory_order_seq_cst);
     DSM__POINT("queue.moved");
     return 0;
@@ -185,7 +182,7 @@ attempt(dsm_queue *queue, const struct side *side, void *message,
 
 static int
 locked_attempt(dsm_queue *queue, const struct side *side, void *message,
-               int64_t deadline, uint32_t *seen)
+               int64_t deadline, uint64_t *seen)
 {
     struct dsm__control *control = dsm__control_of(queue, queue->object.self);
     int result = dsm__mutex_lock(control, &queue->mutex, deadline);
@@ -198,7 +195,7 @@ locked_attempt(dsm_queue *queue, const struct side *side, void *message,
     if (result < 0)
         return result;
     DSM__POINT("queue.wake");
-    dsm__wake(dsm__lower(side->mine), side->their_sleeping);
+    dsm__signal(side->their_event, INT_MAX);
     return 0;
 }
 
@@ -234,27 +231,53 @@ takes_part(const struct dsm__control *control)
     return member && member->role != DSM__ATTACHED && !dsm__in_job(control);
 }
 
+static bool
+interrupted(const struct dsm__control *control)
+{
+    return (dsm__region_interrupted(control) && takes_part(control)) ||
+           dsm__in_cancelled_job(control);
+}
+
+/* What one waits for who found no room, or no message. */
+struct hope {
+    const struct dsm__control *control;
+    const dsm_queue *queue;
+    const _Atomic uint64_t *theirs;
+    uint64_t seen;
+};
+
+static bool
+may_go_on(const void *context)
+{
+    const struct hope *hope = context;
+
+    return atomic_load_explicit(hope->theirs, memory_order_seq_cst) !=
+               hope->seen ||
+           hope->queue->closed || interrupted(hope->control);
+}
+
 static int
 transfer(dsm_queue *queue, void *message, int timeout_ms, bool push)
 {
     struct dsm__control *control = dsm__control_of(queue, queue->object.self);
     struct side side = side_of(queue, push);
     int64_t deadline = dsm__deadline(timeout_ms == 0 ? -1 : timeout_ms);
-    uint32_t seen = 0;
+    struct hope hope = {control, queue, side.theirs, 0};
     int result;
 
     do {
-        if ((dsm__region_interrupted(control) && takes_part(control)) ||
-            dsm__in_cancelled_job(control))
+        if (interrupted(control))
             return fail(DSM_ECANCELED, queue, push);
-        result = locked_attempt(queue, &side, message, deadline, &seen);
+        result = locked_attempt(queue, &side, message, deadline, &hope.seen);
         if (result == 0)
             return 0;
         if (result == -EAGAIN && timeout_ms == 0)
             result = -ETIMEDOUT;
         else if (result == -EAGAIN)
-            result = dsm__wait(control, dsm__lower(side.theirs), seen,
-                               side.my_sleeping, deadline);
+            result = dsm__spin_until(control, may_go_on, &hope, control->spins)
+                         ? 0
+                         : dsm__sleep_until(control, side.my_event, may_go_on,
+                                            &hope, deadline);
     } while (result == 0);
     return fail(result, queue, push);
 }

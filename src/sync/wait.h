@@ -14,14 +14,7 @@
 
 #include <limits.h>
 
-/* The halves of a 64-bit word, as futexes are 32 bits wide. */
-static inline _Atomic uint32_t *
-dsm__lower(_Atomic uint64_t *word)
-{
-    return (_Atomic uint32_t *)word +
-           (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 1);
-}
-
+/* Half of a 64-bit word, as futexes are 32 bits wide. */
 static inline _Atomic uint32_t *
 dsm__upper(_Atomic uint64_t *word)
 {

@@ -6,26 +6,24 @@
  *   - nobody waits for ever while there is room or a message, nor when the
  *     queue is closed or the region interrupted: the dead are in nobody's way;
  *   - nobody needs the end of a time slice, but after a death (its holder may
- *     have died after its message counted and before it woke somebody), and
- *     when the queue is closed or a region interrupted (which change no word
- *     that a sleeper sleeps on: one who was just about to sleep finds out at
- *     the end of its slice).
+ *     have died after its message counted and before it woke somebody).
  *
  * Abstraction.  The robust mutex has an owner, who loses it by dying: the next
  * to lock it gets EOWNERDEAD, makes it consistent, and goes on as if nothing
  * had happened, as dsm__mutex_lock's callers do here.  Waiting for the mutex is
  * the C library's affair.  A message is copied in two steps, in between it is
- * TORN.  head and tail are the lower halves; they do not run over.  As to
- * futexes and slices see barrier.pml.
+ * TORN.  head and tail do not run over.  Of events event.pml shows that who
+ * sleeps is woken; so here one falls asleep, unless it may go on, in one step,
+ * and wakes all who sleep in another.  As to slices see barrier.pml.
  *
- * Memory order.  All but the sleepers' part is under the mutex.  There the pairs
- * are: `tail` (or `head`) is stored, then `sleeping` is looked at; `sleeping`
- * is added to, then the word is looked at (and compared by the kernel): all
- * seq_cst in C (attempt, dsm__wake, sleep_unless).
+ * Memory order.  All but the sleepers' part is under the mutex.  `tail` (or
+ * `head`) is stored, then it is looked whether somebody sleeps; who is about to
+ * sleep is counted, then looks at `tail`: all seq_cst in C (attempt, dsm__signal,
+ * sleep_unless, may_go_on).
  *
  * Cases (run.sh), each with one place in the queue: nobody dies (two pushers of
- * two messages, two poppers; 553,000 states); one dies and the queue is closed in
- * the end (883,000); one dies and the region is interrupted (846,000). */
+ * two messages, two poppers; 235,000 states); one dies and the queue is closed in
+ * the end (397,000); one dies and the region is interrupted (249,000). */
 
 #ifndef PUSHERS
 #define PUSHERS 2
@@ -60,12 +58,11 @@
 
 /* struct dsm_queue. */
 byte head, tail;
-byte pusher_sleeping, popper_sleeping;
 bool closed;
 byte ring[CAPACITY];
 byte owner = NOBODY; /* of the mutex */
 
-bool asleep[PROCESSES]; /* pushers on head's lower half, poppers on tail's */
+bool asleep[PROCESSES]; /* pushers on the event `room`, poppers on `message` */
 bool dead[PROCESSES];
 byte deaths = DEATHS;
 
@@ -74,79 +71,54 @@ bool died, interrupted;
 byte pushed[MESSAGES], popped[MESSAGES];
 byte pushing = PUSHERS; /* who push on */
 
-inline wake_pushers()
+/* wait.h: dsm__signal, INT_MAX; dsm__event_reset. */
+inline wake(first, end)
 {
     d_step {
-        k = PROCESSES;
+        k = first;
         do
-        :: k > POPPERS -> k--; asleep[k] = false
+        :: k < end -> asleep[k] = false; k++
         :: else -> break
         od;
         k = 0
     }
 }
 
-inline wake_poppers()
-{
-    d_step {
-        k = POPPERS;
-        do
-        :: k > 0 -> k--; asleep[k] = false
-        :: else -> break
-        od;
-        k = 0
-    }
-}
+#define WAKE_PUSHERS wake(POPPERS, PROCESSES)
+#define WAKE_POPPERS wake(0, POPPERS)
 
 /* registry/mutex.h: dsm__mutex_lock. */
 #define LOCK d_step { owner == NOBODY -> owner = me }
 #define UNLOCK owner = NOBODY
 
-/* wait.c: sleep_unless, not counted; `word` is what it waits for a change of. */
-inline sleep(word, sleeping)
+/* wait.c: dsm__sleep_until, unless may_go_on: `theirs` is what it waits for a
+ * change of. */
+inline sleep(theirs)
 {
-#ifdef BUG_COUNTS_LATE
+#ifdef BUG_SEEN_LATE
+    seen = theirs;
+#endif
     d_step {
         if
-        :: word == seen -> asleep[me] = true
+        :: theirs == seen && !closed && !interrupted -> asleep[me] = true
         :: else
         fi
     }
-    sleeping++;
-#else
-    sleeping++;
-#ifdef BUG_SEEN_LATE
-    seen = word;
-#endif
-    d_step { /* changed(), and FUTEX_WAIT, which compares once more */
-        if
-        :: word == seen -> asleep[me] = true
-        :: else
-        fi
-    }
-#endif
     if
     :: !asleep[me]
     :: timeout -> /* a slice has ended */
        d_step {
-           assert(died || closed || interrupted);
+           assert(died);
            asleep[me] = false
        }
     fi;
-    d_step { /* leave */
-        if
-        :: sleeping > 0 -> sleeping--
-        :: else
-        fi;
-        seen = 0
-    }
+    seen = 0
 }
 
 /* queue.c: dsm_queue_push: transfer, locked_attempt, attempt. */
 proctype pusher(byte me; byte first)
 {
     byte n, seen, k;
-    bool waits;
 
     {
         do
@@ -157,7 +129,7 @@ proctype pusher(byte me; byte first)
            :: !closed && tail == head + CAPACITY ->
               seen = head;
               UNLOCK;
-              sleep(head, pusher_sleeping)
+              sleep(head)
            :: !closed && tail != head + CAPACITY ->
 #ifdef BUG_COUNTS_FIRST
               tail++;
@@ -177,10 +149,7 @@ proctype pusher(byte me; byte first)
               }
 #endif
               UNLOCK;
-              if /* wait.h: dsm__wake */
-              :: popper_sleeping != 0 -> wake_poppers()
-              :: else
-              fi
+              WAKE_POPPERS
            fi
         :: else -> break
         od;
@@ -207,7 +176,7 @@ proctype popper(byte me)
            :: tail == head && !closed ->
               seen = tail;
               UNLOCK;
-              sleep(tail, popper_sleeping)
+              sleep(tail)
            :: tail != head ->
               message = ring[head % CAPACITY]; /* copied in two steps */
               assert(message == ring[head % CAPACITY] && message != TORN);
@@ -220,10 +189,7 @@ proctype popper(byte me)
                   quota()
               }
               UNLOCK;
-              if
-              :: pusher_sleeping != 0 -> wake_pushers()
-              :: else
-              fi
+              WAKE_PUSHERS
            fi
         :: else -> break
         od
@@ -231,11 +197,14 @@ proctype popper(byte me)
 }
 
 #ifdef CLOSER
-/* queue.c: dsm_queue_close, and dsm__queues_wake: wait.c: dsm__wake_all. */
+/* queue.c: dsm_queue_close, and dsm__queues_wake. */
 proctype closer()
 {
     byte k;
 
+#ifdef BUG_WAKES_FIRST
+    WAKE_POPPERS;
+#endif
     if
 #ifdef CLOSES
     :: pushing == 0 -> closed = true
@@ -244,10 +213,10 @@ proctype closer()
     :: interrupted = true
 #endif
     fi;
-    pusher_sleeping = 0;
-    wake_pushers();
-    popper_sleeping = 0;
-    wake_poppers()
+    WAKE_PUSHERS;
+#ifndef BUG_WAKES_FIRST
+    WAKE_POPPERS
+#endif
 }
 #endif
 
