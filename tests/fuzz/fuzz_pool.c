@@ -170,7 +170,11 @@ enum {
     RETURNS = 8,
     RETURNS_MUCH = 16,
     FAILS = 32,
-    PRINTS = 64
+    PRINTS = 64,
+    ENDS = 128,
+    /* What callbacks do. */
+    LOOKS_AWAY = 256,
+    RELEASES = 512
 };
 
 /* Where it dies it has no file open. */
@@ -213,10 +217,12 @@ work(dsm_worker *self, const void *arg, size_t size)
         tried(dsm_worker_publish(self, data, 8, acts & WAITS ? -1 : 0));
     if (acts & PUBLISHES_MUCH)
         tried(dsm_worker_publish(self, data, LARGE, acts & WAITS ? -1 : 0));
-    if (acts & RETURNS)
-        tried(dsm_worker_return(self, data, 8));
     if (acts & RETURNS_MUCH)
         tried(dsm_worker_return(self, data, LARGE));
+    if (acts & RETURNS)
+        tried(dsm_worker_return(self, data, 8));
+    if (acts & ENDS)
+        dsm_worker_fail(self, -1, "ends");
     return acts & FAILS ? -1 : 0;
 }
 
@@ -251,7 +257,7 @@ perform(const struct step *step)
         return;
     performing = &workers[id];
     steps_in = step->how >> 4;
-    points_left = step->place;
+    points_left = step->place % 64;
     acts = step->value;
     if (step->how & 8)
         performing->taker.misses = 100; /* as after a while */
@@ -375,11 +381,24 @@ use_status(dsm_job *job)
 }
 
 static void
+release_one(dsm_job **job)
+{
+    dsm_job_release(*job);
+    *job = NULL;
+}
+
+static void
 called(dsm_job *job, void *arg)
 {
-    (void)arg;
+    struct program *program = arg;
+
+    if (acts & LOOKS_AWAY)
+        return;
     use_status(job);
     use_result(job);
+    for (unsigned k = 0; acts & RELEASES && k < HANDLES; k++)
+        if (program->jobs[k] == job)
+            release_one(&program->jobs[k]);
 }
 
 static void
@@ -393,6 +412,7 @@ submit(const struct step *step)
 
     options.nowait = true;
     options.callback = step->how & 2 ? called : NULL;
+    options.callback_arg = program;
     options.capture_output = (step->how & 4) != 0;
     options.name = step->how & 8 ? "job" : NULL;
     options.retries = step->value & 3;
@@ -438,16 +458,15 @@ cancel(const struct step *step)
     dsm_job *job = program_of(step)->jobs[step->place % HANDLES];
 
     if (job)
-        tried(dsm_job_cancel(job, step->how & 2 ? 0 : DSM_FOREVER));
+        tried(dsm_job_cancel(job, step->how & 2   ? 0
+                                  : step->how & 4 ? DSM_GRACE
+                                                  : DSM_FOREVER));
 }
 
 static void
 release(const struct step *step)
 {
-    dsm_job **job = &program_of(step)->jobs[step->place % HANDLES];
-
-    dsm_job_release(*job);
-    *job = NULL;
+    release_one(&program_of(step)->jobs[step->place % HANDLES]);
 }
 
 /* Its process ends. */
@@ -682,6 +701,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         start_worker(id);
     for (unsigned p = 0; p < PROGRAMS; p++)
         dsm__member_add(&programs[p].cluster.member);
+    acts = 0;
     input = data;
     input_left = size < 12 * STEPS_MOST ? size : 12 * STEPS_MOST;
     while (take_step())

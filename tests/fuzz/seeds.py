@@ -15,8 +15,10 @@ LAST, CALLBACK, CAPTURE, NAMED, LARGE, SMALL, NO_HANDLE, THREE = (
     1 << k for k in range(8))
 FIRST_HANDLE, SECOND_HANDLE = 7, 6
 # What a job's function does: perform's value.
-PUBLISH, PUBLISH_MUCH, WAIT, RETURN, RETURN_MUCH, FAIL, PRINT = (
-    1 << k for k in range(7))
+PUBLISH, PUBLISH_MUCH, WAIT, RETURN, RETURN_MUCH, FAIL, PRINT, END = (
+    1 << k for k in range(8))
+# And callbacks.
+LOOK_AWAY, RELEASE = 256, 512
 # Of next: 0 takes a job.
 POLL, POLL_WITH_BELL, DRAIN = 4, 6, 8
 
@@ -100,6 +102,26 @@ POOL = {
         perform(1, PUBLISH_MUCH),
         step("next", POLL),
         step("next", DRAIN),
+        step("submit", CALLBACK),
+        perform(0, PUBLISH | LOOK_AWAY, steps=1),
+        step("next", POLL),
+        perform(0, RELEASE),
+        step("next", POLL),
+    ],
+    "block": [
+        step("submit", THREE),
+        perform(0, points=1),
+        perform(1, RETURN_MUCH | RETURN),
+        step("bury", 0),
+        perform(0, END),
+        step("bury", 0),
+        step("next", DRAIN),
+    ],
+    "ring_full": [
+        damage("board", 12, 64), # the tail of the least priority
+        step("submit"),
+        perform(0),
+        step("next"),
     ],
     "damaged": [
         step("submit", SMALL),
