@@ -200,6 +200,7 @@ struct stage {
     char path[64];               /* of a file of NumPy's */
     _Atomic int32_t supervisor;
     _Atomic int guests;     /* so many may come */
+    _Atomic int second;     /* worker 1 is in the region */
     _Atomic int creating;   /* worker 0 has begun to create an array */
     _Atomic int32_t holder; /* it holds the lock */
     _Atomic int32_t waiter; /* it is about to wait for the lock */
@@ -389,7 +390,15 @@ worker_creates(const void *self)
     return stage()->creating || dsm_worker_cancelled(self);
 }
 
-/* Worker 0 begins first: who comes second finds what it left. */
+static bool
+the_other_is_in(const void *self)
+{
+    return stage()->second || dsm_worker_cancelled(self);
+}
+
+/* Worker 0 begins first: who comes second finds what it left.  It waits until
+ * that one is in the region, which does not begin one that has lost a worker.
+ */
 static int
 create_own(dsm_worker *self)
 {
@@ -397,10 +406,13 @@ create_own(dsm_worker *self)
     dsm_array *array;
     char name[8];
 
-    if (id == 0)
+    if (id == 0) {
+        (void)test_poll(the_other_is_in, self);
         stage()->creating = 1;
-    else
+    } else {
+        stage()->second = 1;
         (void)test_poll(worker_creates, self);
+    }
     snprintf(name, sizeof name, "w%u", id);
     return dsm_array_create(&array, dsm_worker_cluster(self), name, DSM_INT8,
                             DSM_SHAPE(10000));
@@ -491,7 +503,8 @@ use_region(const struct tour *tour)
     char name[8];
 
     make_tools(tour, &tools);
-    stage()->creating = stage()->holder = stage()->waiter = 0;
+    stage()->second = stage()->creating = 0;
+    stage()->holder = stage()->waiter = 0;
     STEP(dsm_cluster_run(tour->cluster, use_all, &tools, sizeof tools));
     for (int w = 0; w < 2; w++) {
         snprintf(name, sizeof name, "w%d", w);
