@@ -676,6 +676,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
     fd = open(path, O_RDWR | O_CLOEXEC);
     fuzz_check(fd >= 0);
     generation = control->generation;
+    control->work.boards[0] = 0; /* of the image's program */
     head = copy_of(control, control->scratch_offset);
     *(void **)&exported = dlsym(RTLD_DEFAULT, "getppid");
     make_program(0, 0, fd);
