@@ -76,6 +76,7 @@ job_worker_main(void *argument)
         wait_for_jobs(&self);
         dsm__perform(&self);
     }
+    dsm__crates_free(&self.crates); /* a process would just end */
     return NULL;
 }
 
