@@ -62,21 +62,23 @@ job_worker_main(void *argument)
 {
     unsigned id = (unsigned)(uintptr_t)argument;
     unsigned start = atomic_fetch_add(&starts, 1);
-    dsm_worker self;
+    static dsm_worker selves[WORKERS];
+    dsm_worker *self = &selves[id];
 
-    dsm__worker_init(&self, &cluster, id);
-    dsm__worker_become(control, self.slot, false);
+    dsm__worker_init(self, &cluster, id);
+    dsm__worker_become(control, self->slot, false);
     if (setjmp(death)) {
+        dsm__crates_free(&self->crates);
         tell_supervisor(id);
         return NULL;
     }
     if (deadly)
         points_left = 1 + start * 7919 % 211;
     while (!control->stopping) {
-        wait_for_jobs(&self);
-        dsm__perform(&self);
+        wait_for_jobs(self);
+        dsm__perform(self);
     }
-    dsm__crates_free(&self.crates); /* a process would just end */
+    dsm__crates_free(&self->crates); /* a process would just end */
     return NULL;
 }
 
