@@ -1,5 +1,6 @@
 /* A supervisor dies, or is stopped: whoever waits is told within a second, the
  * workers end, and the controller still unlinks everything. */
+#include "base/point.h"
 #include "hosts.h"
 
 #include <errno.h>
@@ -261,6 +262,75 @@ START_TEST(dies_before_its_worker)
     ck_assert_int_eq(test_reap(killer), 0);
     kill(scene()->waiting, SIGKILL);
     ck_dead(cluster);
+}
+END_TEST
+
+/* One that dies late, as SIGKILL waits for what the kernel is at: it makes a
+ * file when the controller destroys the cluster, and would be just too late if
+ * that did not wait for its death. */
+static bool
+is_swept(const void *arg)
+{
+    const double *since = arg;
+    char path[128];
+
+    snprintf(path, sizeof path, "/dev/shm/dsm.%lu.%s", (unsigned long)geteuid(),
+             scene()->name);
+    return access(path, F_OK) < 0 || test_now() > *since + 0.3;
+}
+
+static bool
+destroy_began(const void *arg)
+{
+    (void)arg;
+    return scene()->go != 0;
+}
+
+static void
+die_late(const char *point)
+{
+    double since;
+
+    if (getpid() == scene()->controller && strcmp(point, "control.stop") == 0)
+        scene()->go = 1;
+    if (getpid() != scene()->worker[0])
+        return;
+    if (strcmp(point, "segment.create") == 0)
+        kill(getpid(), SIGKILL);
+    if (strcmp(point, "object.new") != 0)
+        return;
+    scene()->waiting = getpid();
+    (void)test_poll(destroy_began, NULL);
+    since = test_now();
+    (void)test_poll(is_swept, &since);
+}
+
+static int
+create_late(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    dsm_array *array;
+
+    (void)arg, (void)arg_size;
+    if (dsm_worker_id(self) != 0)
+        return 0;
+    prctl(PR_SET_PDEATHSIG, 0);
+    return dsm_array_create(&array, dsm_worker_cluster(self), "late", DSM_INT8,
+                            DSM_SHAPE(10));
+}
+
+START_TEST(dies_while_a_worker_makes_a_file)
+{
+    pid_t killer = start_killer(somebody_waits);
+    dsm_cluster *cluster;
+
+    dsm__point_hook = die_late;
+    cluster = scene_cluster();
+    ck_dsm_error(dsm_cluster_run(cluster, create_late, NULL, 0), DSM_ESTALE,
+                 "supervisor");
+    ck_assert_int_eq(test_reap(killer), 0);
+    dsm_cluster_destroy(cluster);
+    test_await(workers_gone, NULL);
+    ck_assert(test_nothing_left(scene()->name));
 }
 END_TEST
 
@@ -670,6 +740,7 @@ main(void)
     tcase_add_loop_test(tests, dies_while_a_worker_waits, 0, 2 * WAITINGS);
     tcase_add_loop_test(tests, dies_while_the_controller_works, 0, 3);
     tcase_add_test(tests, dies_before_its_worker);
+    tcase_add_test(tests, dies_while_a_worker_makes_a_file);
     tcase_add_loop_test(tests, dies_while_an_attached_program_waits, 0, CALLS);
     tcase_add_loop_test(tests, dies_while_the_controller_waits, 0, CALLS);
     tcase_add_test(tests, dies_while_a_create_waits);

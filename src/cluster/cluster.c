@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #define NAME_TRIES 100
+#define DYING_MS 1000
 
 /* The n-th name to try: the user's, or PROGRAM-PID, PROGRAM-PID-2 and so on. */
 static bool
@@ -484,10 +485,27 @@ stop(dsm_cluster *cluster)
         end_supervisor(cluster);
 }
 
+/* Workers die with their supervisor, if that is killed, but one that is just
+ * making a file in the kernel finishes that first. */
+static void
+await_workers(const struct dsm__control *control)
+{
+    int64_t deadline = dsm__deadline(DYING_MS);
+
+    for (unsigned w = control->first; w < control->workers; w++) {
+        pid_t pid = dsm__worker_slot(control, w)->pid;
+        int64_t left = (deadline - dsm__now()) / DSM__NS_PER_MS;
+
+        if (pid > 0 && left > 0)
+            dsm__process_await(pid, (int)left);
+    }
+}
+
 /* If the supervisor was killed; else it has done so. */
 static void
 remove_remains(dsm_cluster *cluster)
 {
+    await_workers(cluster->member.control);
     dsm__trace_end(cluster->trace);
     (void)dsm__remains_remove(cluster->name, cluster->member.fd);
 }

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
@@ -122,6 +123,18 @@ dsm__pidfd_open(pid_t pid)
     long fd = syscall(SYS_pidfd_open, pid, 0);
 
     return fd < 0 ? -errno : (int)fd;
+}
+
+void
+dsm__process_await(pid_t pid, int timeout_ms)
+{
+    struct pollfd end = {.fd = dsm__pidfd_open(pid), .events = POLLIN};
+
+    if (end.fd < 0)
+        return;
+    while (poll(&end, 1, timeout_ms) < 0 && errno == EINTR)
+        ;
+    close(end.fd);
 }
 
 int

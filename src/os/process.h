@@ -22,6 +22,9 @@ void dsm__signals_default(void);
  * (-ENOSYS on kernels before 5.3 and under some seccomp filters). */
 int dsm__pidfd_open(pid_t pid);
 
+/* Waits for its end, for at most so long, if the kernel has pidfd_open. */
+void dsm__process_await(pid_t pid, int timeout_ms);
+
 /* A descriptor that open() or socket() gave, or -1: moved away from 0 to 2,
  * into which a host that has closed them may still print. */
 int dsm__fd_off_stdio(int fd);

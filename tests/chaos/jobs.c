@@ -157,7 +157,8 @@ with_callbacks(struct scene *scene)
     note(CALL_POLL, dsm_cluster_poll(scene->cluster, 2), MAY(OK) | MAY(NOTE));
     result =
         note(CALL_DRAIN, dsm_cluster_drain(scene->cluster, 10000), MAY(OK));
-    if (result == 0 && ends != made)
+    /* Without a supervisor, the ends of an earlier step may come only now. */
+    if (result == 0 && ends != made && !(board->harm & 1u << SUPERVISOR))
         wrong("%u ends of %u jobs were called for", ends, made);
 }
 
