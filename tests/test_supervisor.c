@@ -689,6 +689,25 @@ START_TEST(destroyed_while_workers_are_stopped)
 END_TEST
 
 /* It finds out when it goes on that its controller died. */
+/* Who asks it does not wait for ever, and what it answers when it goes on is
+ * taken for no other answer. */
+START_TEST(stopped_while_it_is_asked)
+{
+    dsm_cluster *cluster = scene_cluster();
+    int error;
+
+    ck_dsm(dsm_cluster_start(cluster, compute, NULL, 0));
+    kill(scene()->supervisor, SIGSTOP);
+    ck_dsm_error(dsm_cluster_cancel(cluster, 5000), -ETIMEDOUT, "is stopped");
+    kill(scene()->supervisor, SIGCONT);
+    error = dsm_cluster_wait(cluster, DSM_FOREVER);
+    ck_assert(error == 0 || error == DSM_ECANCELED);
+    ck_dsm(dsm_cluster_refresh(cluster));
+    test_whole(cluster);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 START_TEST(stopped_while_the_controller_dies)
 {
     double since;
@@ -754,6 +773,7 @@ main(void)
     tcase_add_loop_test(tests, destroyed_while_it_is_stopped, 0, 2);
     tcase_add_test(tests, destroyed_while_it_is_stopped_at_the_end);
     tcase_add_test(tests, destroyed_while_workers_are_stopped);
+    tcase_add_test(tests, stopped_while_it_is_asked);
     tcase_add_test(tests, stopped_while_the_controller_dies);
     tests = test_case(suite, "signals");
     tcase_add_test(tests, ignores_signals);

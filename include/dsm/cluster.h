@@ -198,8 +198,10 @@ DSM_API DSM_CHECKED int dsm_cluster_wait(dsm_cluster *cluster, int timeout_ms)
  * break, queue calls give DSM_ECANCELED; whoever has not left after grace_ms is
  * killed and replaced.  DSM_GRACE: the option's; DSM_FOREVER: only ask; 0: kill
  * at once.  dsm_cluster_wait then returns 0 if every function returned 0 by
- * itself, DSM_ECANCELED if one had to be killed.  Returns at once; 0 also when
- * no region runs; -EPERM: called in a worker or through an attached handle. */
+ * itself, DSM_ECANCELED if one had to be killed, or had not been called yet.
+ * Returns at once; 0 also when no region runs; -EPERM: called in a worker or
+ * through an attached handle; -ETIMEDOUT: the supervisor is stopped and does
+ * not answer within 10 s. */
 DSM_API int dsm_cluster_cancel(dsm_cluster *cluster, int grace_ms)
     DSM_NONNULL(1);
 

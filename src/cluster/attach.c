@@ -97,7 +97,7 @@ introduce(dsm_cluster *cluster, const char *name)
         return member->command;
     DSM__POINT("attach.hello");
     error = dsm__command(member->command, member->control, &request, &client,
-                         10000);
+                         DSM__ANSWER_MS);
     if (error < 0)
         return error;
     if (client < 0 || client >= DSM__CLIENTS_MAX)

@@ -64,13 +64,14 @@ pause_briefly(void)
     nanosleep(&pause, NULL);
 }
 
-static void reply(int fd, int result, int value, const char *format, ...)
-    DSM_PRINTF(4, 5);
+static void reply(int fd, uint32_t number, int result, int value,
+                  const char *format, ...) DSM_PRINTF(5, 6);
 
 static void
-reply(int fd, int result, int value, const char *format, ...)
+reply(int fd, uint32_t number, int result, int value, const char *format, ...)
 {
-    struct dsm__reply message = {.result = result, .value = value};
+    struct dsm__reply message = {
+        .number = number, .result = result, .value = value};
     va_list arguments;
 
     va_start(arguments, format);
@@ -99,7 +100,7 @@ turn_away(struct dsm__watch *watch)
     dsm__spare_let(watch);
     fd = accept4(watch->listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0) {
-        reply(fd, -EMFILE, 0,
+        reply(fd, 0, -EMFILE, 0,
               "the supervisor of cluster '%s' can open no more files: create "
               "it with a higher limit (ulimit -n)",
               watch->control->name);
@@ -117,7 +118,7 @@ welcome(struct dsm__watch *watch, int fd, int client)
     int error = dsm__watch_fd(watch, fd, client);
 
     if (error) {
-        reply(fd, error, 0, "%s", dsm_last_error());
+        reply(fd, 0, error, 0, "%s", dsm_last_error());
         close(fd);
         return;
     }
@@ -147,27 +148,28 @@ dsm__clients_accept(struct dsm__watch *watch)
             welcome(watch, fd, k);
             return;
         }
-    reply(fd, -EAGAIN, 0, "the cluster has %d clients already",
+    reply(fd, 0, -EAGAIN, 0, "the cluster has %d clients already",
           DSM__CLIENTS_MAX);
     close(fd);
 }
 
 static void
-hello(struct dsm__watch *watch, int fd, int client, int pid)
+hello(struct dsm__watch *watch, int fd, int client,
+      const struct dsm__request *request)
 {
     struct dsm__client_slot *slot;
 
     if (client < 0) {
-        reply(fd, -EINVAL, 0, "the controller needs no slot");
+        reply(fd, request->number, -EINVAL, 0, "the controller needs no slot");
         return;
     }
     slot = &watch->control->clients[client];
     slot->seen = 0;
-    slot->pid = pid;
+    slot->pid = request->value;
     slot->used = 1;
     DSM__POINT("supervisor.hello");
     dsm__program_welcome(watch->control, (unsigned)client + 1);
-    reply(fd, 0, client, "welcome");
+    reply(fd, request->number, 0, client, "welcome");
 }
 
 static void
@@ -176,7 +178,7 @@ cancel(struct dsm__watch *watch, int fd, const struct dsm__request *request)
     if (request->region == dsm__region_now(watch->control) &&
         dsm__region_active(watch->control))
         dsm__workers_grace(watch, request->region, request->value);
-    reply(fd, 0, 0, "asked");
+    reply(fd, request->number, 0, 0, "asked");
 }
 
 /* What was under way when the cluster broke is over: nobody was there to run
@@ -203,21 +205,24 @@ end_region(struct dsm__control *control)
 }
 
 static void
-refresh(struct dsm__watch *watch, int fd)
+refresh(struct dsm__watch *watch, int fd, const struct dsm__request *request)
 {
     if (watch->control->broken) {
         end_region(watch->control);
     } else if (dsm__region_active(watch->control)) {
-        reply(fd, -EBUSY, 0, "workers cannot be refreshed while a region runs");
+        reply(fd, request->number, -EBUSY, 0,
+              "workers cannot be refreshed while a region runs");
         return;
     }
     if (watch->refresher >= 0) {
-        reply(fd, -EBUSY, 0, "the workers are being refreshed already");
+        reply(fd, request->number, -EBUSY, 0,
+              "the workers are being refreshed already");
         return;
     }
     watch->control->broken = 0;
     watch->failed_starts = 0;
     watch->refresher = fd;
+    watch->refresh_number = request->number;
     watch->replaced = dsm__workers_alive(watch);
     dsm__workers_kill(watch, 0);
     DSM__POINT("supervisor.refresh");
@@ -230,7 +235,7 @@ refresh(struct dsm__watch *watch, int fd)
 void
 dsm__clients_refreshed(struct dsm__watch *watch)
 {
-    reply(watch->refresher, 0, 0, "refreshed");
+    reply(watch->refresher, watch->refresh_number, 0, 0, "refreshed");
     watch->refresher = -1;
 }
 
@@ -246,12 +251,12 @@ dsm__clients_serve(struct dsm__watch *watch, int fd, int client)
         return false;
     DSM__POINT("supervisor.serve");
     if (n != sizeof request) {
-        reply(fd, -EINVAL, 0, "the supervisor does not understand");
+        reply(fd, 0, -EINVAL, 0, "the supervisor does not understand");
         return true;
     }
     switch (request.verb) {
     case DSM__HELLO:
-        hello(watch, fd, client, request.value);
+        hello(watch, fd, client, &request);
         break;
     case DSM__CANCEL:
         cancel(watch, fd, &request);
@@ -259,17 +264,18 @@ dsm__clients_serve(struct dsm__watch *watch, int fd, int client)
     case DSM__CANCEL_JOB:
         dsm__errands_cancel(watch, (unsigned)(client + 1), request.entry,
                             request.value);
-        reply(fd, 0, 0, "asked");
+        reply(fd, request.number, 0, 0, "asked");
         break;
     case DSM__REFRESH:
-        refresh(watch, fd);
+        refresh(watch, fd, &request);
         break;
     case DSM__STOP:
         dsm__watch_stop(watch, false);
-        reply(fd, 0, 0, "stopping");
+        reply(fd, request.number, 0, 0, "stopping");
         break;
     default:
-        reply(fd, -EINVAL, 0, "the supervisor does not understand");
+        reply(fd, request.number, -EINVAL, 0,
+              "the supervisor does not understand");
     }
     return true;
 }

@@ -245,8 +245,8 @@ make_control(dsm_cluster *cluster, unsigned workers, const char *directory)
     return error;
 }
 
-/* Before there is a file: closed again, they leave descriptors to look for
- * files with. */
+/* Before there is a file: closing them frees descriptors with which to find the
+ * files to remove. */
 static int
 make_sockets(struct dsm__member *member)
 {
@@ -275,15 +275,14 @@ close_one(int *slot)
         close(fd);
 }
 
-/* Those without which the cluster can still be removed. */
+/* When there is no supervisor, or it has ended.  Holds no lock, as it may be
+ * called at exit. */
 static void
 close_connections(dsm_cluster *cluster)
 {
-    dsm__host_hold_forks();
     close_one(&cluster->log);
     close_one(&cluster->member.other_end);
     close_one(&cluster->member.command);
-    dsm__host_let_fork();
 }
 
 /* Forks the supervisor, which forks the workers. */
@@ -363,9 +362,9 @@ release(dsm_cluster *cluster)
 {
     struct dsm__member *member = &cluster->member;
 
-    close_connections(cluster);
     dsm__host_hold_forks();
     dsm__member_remove(member);
+    close_connections(cluster);
     close_one(&member->fd);
     dsm__host_let_fork();
     if (cluster->ledger)
@@ -513,10 +512,11 @@ remove_remains(dsm_cluster *cluster)
 void
 dsm__cluster_end(dsm_cluster *cluster)
 {
-    if (ends_with_handle(cluster)) {
-        stop(cluster);
-        remove_remains(cluster);
-    }
+    if (!ends_with_handle(cluster))
+        return;
+    stop(cluster);
+    close_connections(cluster);
+    remove_remains(cluster);
 }
 
 void
@@ -531,11 +531,7 @@ dsm_cluster_destroy(dsm_cluster *cluster)
     if (!dsm__identity_ok() || cluster->member.role == DSM__WORKER)
         return;
     dsm__error_keep(sentence);
-    if (ends_with_handle(cluster)) {
-        stop(cluster);
-        close_connections(cluster);
-        remove_remains(cluster);
-    }
+    dsm__cluster_end(cluster);
     DSM__POINT("control.leave");
     release(cluster);
     dsm__error_restore(sentence);

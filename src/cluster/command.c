@@ -93,30 +93,60 @@ wait_readable(int fd, const struct dsm__control *control, int64_t deadline)
     }
 }
 
+/* Receives the reply of that number, behind those that came too late for
+ * whoever asked before. */
+static int
+receive(int fd, const struct dsm__control *control, uint32_t number,
+        struct dsm__reply *reply, int timeout_ms)
+{
+    int64_t deadline = dsm__deadline(timeout_ms);
+    ssize_t n;
+    int error;
+
+    do {
+        error = wait_readable(fd, control, deadline);
+        if (error == DSM_ESTALE)
+            return dsm__fail(error, "the cluster's supervisor is gone");
+        if (error)
+            return dsm__fail(error,
+                             "the cluster's supervisor does not answer; if it "
+                             "is stopped, continue it (kill -CONT)");
+        /* A reset, as it closed before it had read, comes ahead of a reply. */
+        do
+            n = recv(fd, reply, sizeof *reply, 0);
+        while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+        if (n != sizeof *reply)
+            return dsm__fail(DSM_ESTALE, "the cluster's supervisor is gone");
+    } while (reply->number != number && reply->number != 0);
+    return 0;
+}
+
 int
 dsm__command(int fd, const struct dsm__control *control,
              const struct dsm__request *request, int32_t *value, int timeout_ms)
 {
+    static _Atomic uint32_t numbers;
+    struct dsm__request numbered = *request;
     struct dsm__reply reply;
     ssize_t n;
     int error;
 
     do
-        n = send(fd, request, sizeof *request, MSG_NOSIGNAL);
+        numbered.number = atomic_fetch_add(&numbers, 1);
+    while (numbered.number == 0);
+    do
+        n = send(fd, &numbered, sizeof numbered, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return dsm__fail(-ETIMEDOUT,
+                         "the cluster's supervisor has not read what it was "
+                         "asked before; if it is stopped, continue it");
     if (n < 0 && errno != EPIPE && errno != ECONNRESET)
         return dsm__fail_errno("cannot ask the cluster's supervisor");
     /* Also when it is closed: it may have said why. */
-    error = wait_readable(fd, control, dsm__deadline(timeout_ms));
+    error = receive(fd, control, numbered.number, &reply, timeout_ms);
     if (error)
-        return dsm__fail(error, "the cluster's supervisor %s",
-                         error == DSM_ESTALE ? "is gone" : "does not answer");
-    /* A reset, as it closed before it had read, comes ahead of the reply. */
-    do
-        n = recv(fd, &reply, sizeof reply, 0);
-    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
-    if (n != sizeof reply)
-        return dsm__fail(DSM_ESTALE, "the cluster's supervisor is gone");
+        return error;
     if (value)
         *value = reply.value;
     reply.message[sizeof reply.message - 1] = '\0';

@@ -20,17 +20,24 @@ enum dsm__verb {
     DSM__STOP
 };
 
+/* For a supervisor to answer: it is stopped if it does not.  A refresh takes as
+ * long as it takes to kill all workers. */
+#define DSM__ANSWER_MS 10000
+#define DSM__REFRESH_MS 60000
+
 struct dsm__request {
     uint32_t verb;
     int32_t value;
+    uint32_t number; /* the reply's, too; not 0 */
     uint32_t region; /* CANCEL */
     uint64_t entry;  /* CANCEL_JOB */
 };
 
 struct dsm__reply {
+    uint32_t number; /* 0: of the connection, before any request was read */
     int32_t result;
     int32_t value;
-    char message[248];
+    char message[244];
 };
 
 /* The socket's address. */

@@ -235,7 +235,7 @@ stop(const char *name)
 
     if (fd < 0)
         return fd;
-    error = dsm__command(fd, NULL, &request, NULL, 10000);
+    error = dsm__command(fd, NULL, &request, NULL, DSM__ANSWER_MS);
     if (error >= 0)
         error = dsm__command_wait_closed(fd, NULL, 60000);
     close(fd);

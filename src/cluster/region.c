@@ -229,7 +229,7 @@ free_stuck(dsm_cluster *cluster)
         return;
     pthread_mutex_lock(&cluster->commands);
     (void)dsm__command(cluster->member.command, control, &request, NULL,
-                       DSM_FOREVER);
+                       DSM__ANSWER_MS);
     pthread_mutex_unlock(&cluster->commands);
 }
 
@@ -358,7 +358,7 @@ dsm_cluster_cancel(dsm_cluster *cluster, int grace_ms)
         dsm__region_interrupt(control, request.region, DSM__CANCELLED);
         if (grace_ms != DSM_FOREVER)
             error = dsm__command(cluster->member.command, control, &request,
-                                 NULL, DSM_FOREVER);
+                                 NULL, DSM__ANSWER_MS);
     }
     pthread_mutex_unlock(&cluster->commands);
     return error < 0 ? error : 0;
@@ -382,7 +382,7 @@ dsm_cluster_refresh(dsm_cluster *cluster)
     pthread_mutex_lock(&cluster->commands);
     broken = cluster->member.control->broken;
     error = dsm__command(cluster->member.command, cluster->member.control,
-                         &request, NULL, DSM_FOREVER);
+                         &request, NULL, DSM__REFRESH_MS);
     /* Nobody else will, as the region under way was given up. */
     if (broken && error >= 0)
         mend_barriers(cluster->member.control);

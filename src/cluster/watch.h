@@ -22,9 +22,10 @@ struct dsm__watch {
     pid_t *pids;
     bool *killed;
     unsigned failed_starts;
-    bool retry;        /* a fork failed: try again soon */
-    unsigned replaced; /* by the refresh under way: still to be reaped */
-    int refresher;     /* who waits for it, or -1 */
+    bool retry;              /* a fork failed: try again soon */
+    unsigned replaced;       /* by the refresh under way: still to be reaped */
+    int refresher;           /* who waits for it, or -1 */
+    uint32_t refresh_number; /* of its request */
 
     /* Kills who is still in `region` at `deadline`. */
     uint32_t region;

@@ -178,20 +178,41 @@ start(dsm_worker *self)
     dsm__wake(&ready->word, &ready->sleeping);
 }
 
+static bool
+is_cancelled(const dsm_worker *self)
+{
+    const struct dsm__region *region = &self->control->region;
+
+    return region->interrupt == self->region && region->reason & DSM__CANCELLED;
+}
+
+/* A region that was interrupted before it began here. */
+static void
+skip(dsm_worker *self)
+{
+    if (is_cancelled(self))
+        dsm__outcome_fail(self->control, self->slot, DSM_ECANCELED,
+                          "region %u was cancelled before worker %u began it",
+                          self->region, self->id);
+}
+
 /* What is wrong with how the function ended, if anything. */
 static void
 judge(dsm_worker *self, int value, bool locked)
 {
     struct dsm__control *control = self->control;
-    bool cancelled = control->region.interrupt == self->region &&
-                     control->region.reason & DSM__CANCELLED;
+    bool cancelled = is_cancelled(self);
 
     self->slot->outcome.value = value;
     if (value) {
         bool obeyed =
             cancelled && (value == DSM_EBROKEN || value == DSM_ECANCELED);
+        bool stale = value == DSM_ESTALE && dsm__supervisor_dead(control);
+
         dsm__outcome_fail(control, self->slot,
-                          obeyed ? DSM_ECANCELED : DSM_EFAILED,
+                          obeyed  ? DSM_ECANCELED
+                          : stale ? DSM_ESTALE
+                                  : DSM_EFAILED,
                           "worker %u's function returned %d%s%s in region %u",
                           self->id, value, value < 0 ? ", " : "",
                           value < 0 ? dsm_errname(value) : "", self->region);
@@ -261,8 +282,10 @@ dsm__part_run(dsm_worker *self)
                           memory_order_relaxed);
     atomic_store_explicit(&self->slot->began, self->region,
                           memory_order_release);
-    if (dsm__region_interrupted(self->control))
+    if (dsm__region_interrupted(self->control)) {
+        skip(self);
         return true;
+    }
     if (!dsm__maps_current(&self->cluster->member) &&
         (value = dsm__maps_sync(&self->cluster->member)) < 0)
         dsm_worker_fail(self, value, "worker %u: %s", self->id,

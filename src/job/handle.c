@@ -215,7 +215,7 @@ ask_supervisor(struct dsm_job *job, uint64_t word, int grace_ms)
 
     pthread_mutex_lock(&cluster->commands);
     error = dsm__command(cluster->member.command, cluster->member.control,
-                         &request, NULL, DSM_FOREVER);
+                         &request, NULL, DSM__ANSWER_MS);
     pthread_mutex_unlock(&cluster->commands);
     return error < 0 ? error : 0;
 }

@@ -353,9 +353,9 @@ started(struct scene *scene)
     if (result == -ETIMEDOUT && choice < 4) {
         note(CALL_CANCEL, dsm_cluster_cancel(scene->cluster, graces[choice]),
              MAY(OK));
-        /* Whoever is late, perhaps because it was stopped, is killed. */
-        if (choice != 2)
-            may |= MAY(ECANCELED);
+        /* Whoever is late, perhaps because it was stopped, is killed, or does
+         * not begin it. */
+        may |= MAY(ECANCELED);
     }
     items(deed.cells)[0] = 1;
     if (result == -ETIMEDOUT)
