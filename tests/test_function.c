@@ -172,7 +172,7 @@ static int to_worker[2];
 static struct reference
 describe(dsm_fn fn)
 {
-    struct reference reference;
+    struct reference reference = {0}; /* all of it is written to a pipe */
 
     ck_dsm(dsm__function_describe(reference.text, &reference.size, fn, NULL));
     return reference;

@@ -14,6 +14,10 @@ check_target(const char *file, bool force, char resolved[PATH_MAX])
 {
     struct stat status;
 
+    if (!*file) {
+        complain("the name of the file is empty");
+        return EXIT_USAGE;
+    }
     if (strlen(file) >= PATH_MAX) {
         complain("%s: %s", file, strerror(ENAMETOOLONG));
         return EXIT_FAILED;

@@ -22,6 +22,7 @@ fuzz() {
     [[ ! -e $here/$1.dict ]] || options=(-dict="$here"/"$1".dict)
     "$build"/tests/fuzz/fuzz_"$1" "$directory"/corpus "${known[@]}" \
         "${options[@]}" -max_total_time="$seconds" -timeout=20 \
+        -error_exitcode=1 \
         -artifact_prefix="$directory"/ >"$directory"/log 2>&1 ||
         echo $? >"$directory"/status
 }
