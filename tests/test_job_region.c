@@ -118,7 +118,7 @@ START_TEST(a_region_is_cancelled_that_a_worker_has_not_begun)
                      DSM_EWORKER);
     dsm_job_release(other);
     ck_dsm(dsm_cluster_start(cluster, hang, NULL, 0));
-    ck_assert_int_eq(cancel_region(cluster, job), 0);
+    ck_assert_int_eq(cancel_region(cluster, job), DSM_ECANCELED);
     dsm_cluster_destroy(cluster);
 }
 END_TEST
