@@ -495,6 +495,24 @@ make_tools(const struct tour *tour, struct tools *tools)
                             DSM_BARRIER_PTHREAD));
 }
 
+/* Or is gone. */
+static bool
+rests(const void *pid)
+{
+    return test_process_state(*(const pid_t *)pid) != 'R';
+}
+
+/* So that who starts a region has somebody to wake. */
+static void
+let_workers_sleep(dsm_cluster *cluster)
+{
+    for (unsigned w = 0; w < 2; w++) {
+        pid_t pid = test_pid(cluster, w);
+
+        test_await(rests, &pid);
+    }
+}
+
 static void
 use_region(const struct tour *tour)
 {
@@ -503,6 +521,7 @@ use_region(const struct tour *tour)
     char name[8];
 
     make_tools(tour, &tools);
+    let_workers_sleep(tour->cluster);
     stage()->second = stage()->creating = 0;
     stage()->holder = stage()->waiter = 0;
     STEP(dsm_cluster_run(tour->cluster, use_all, &tools, sizeof tools));

@@ -355,7 +355,15 @@ static int
 stay(dsm_worker *self, const void *arg, size_t arg_size)
 {
     (void)self, (void)arg, (void)arg_size;
+    meeting()->count[1]++;
     return !await_step(3);
+}
+
+static bool
+both_stay(const void *arg)
+{
+    (void)arg;
+    return meeting()->count[1] == 2;
 }
 
 START_TEST(an_attached_program_is_not_cancelled)
@@ -367,6 +375,7 @@ START_TEST(an_attached_program_is_not_cancelled)
 
     next_step();
     ck_dsm(dsm_cluster_start(cluster, stay, NULL, 0));
+    test_await(both_stay, NULL);
     ck_dsm(dsm_cluster_cancel(cluster, DSM_FOREVER));
     ck_dsm_error(dsm_queue_pop(queue, &message, 0), DSM_ECANCELED, "'Q'");
     next_step();

@@ -46,8 +46,7 @@
     X(SUBMIT, "dsm_job_submit", MAY(EWORKER), MAY(ESTALE))                     \
     X(JOB_MAP, "dsm_job_map", MAY(EWORKER), MAY(ESTALE))                       \
     X(NEXT, "dsm_job_next", 0, MAY(ESTALE))                                    \
-    X(RESULT, "dsm_job_result", MAY(EWORKER),                                  \
-      MAY(ESTALE) | MAY(ECANCELED) | MAY(EFAILED))                             \
+    X(RESULT, "dsm_job_result", MAY(EWORKER), MAY(ESTALE) | MAY(ECANCELED))    \
     X(PROVISIONAL, "dsm_job_provisional", 0, 0)                                \
     X(JOB_CANCEL, "dsm_job_cancel", 0, MAY(ESTALE))                            \
     X(JOB_STATUS, "dsm_job_status", 0, 0)                                      \
