@@ -65,8 +65,10 @@ dsm__object_sound(const struct dsm__member *member,
             object->self ||
         !is_name(object->name))
         return false;
+    /* One of a later generation nobody would map. */
     if (object->kind == DSM_OBJECT_ARRAY)
-        return lies_within(object, control->control_size, member->space.size);
+        return object->born <= control->generation &&
+               lies_within(object, control->control_size, member->space.size);
     return object->kind != DSM_OBJECT_QUEUE ||
            (lies_within(object, control->arena_offset, control->arena_end) &&
             object->place % DSM__LINE == 0);
