@@ -65,9 +65,9 @@ dsm__object_sound(const struct dsm__member *member,
             object->self ||
         !is_name(object->name))
         return false;
-    /* One of a later generation nobody would map. */
+    /* One of generation 0, or of a later one, nobody would map. */
     if (object->kind == DSM_OBJECT_ARRAY)
-        return object->born <= control->generation &&
+        return object->born > 0 && object->born <= control->generation &&
                lies_within(object, control->control_size, member->space.size);
     return object->kind != DSM_OBJECT_QUEUE ||
            (lies_within(object, control->arena_offset, control->arena_end) &&
