@@ -114,6 +114,8 @@ __wrap_open(const char *path, int flags, ...)
     va_start(arguments, flags);
     mode = (mode_t)va_arg(arguments, int);
     va_end(arguments);
+    if (strstr(path, ".gcda")) /* what ./dev coverage counts */
+        return __real_open(path, flags, mode);
     created = created || flags & O_CREAT;
     fuzz_check(
         !watching || (flags & O_ACCMODE) == O_RDONLY || is_ours(path) ||
