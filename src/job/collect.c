@@ -403,6 +403,16 @@ dsm__job_keep(struct dsm_job *job)
     return job->kept;
 }
 
+/* With the reason that is there, if there is one. */
+static int
+fail(const struct dsm_job *job, int code)
+{
+    const char *message = dsm__job_message(job);
+
+    return *message ? dsm__fail(code, "%.*s", DSM__JOB_MESSAGE, message)
+                    : dsm__fail(code, "a job ended with %s", dsm_errname(code));
+}
+
 /* The result of a job that has ended. */
 static int
 give_result(struct dsm_job *job, int code, const void **result, size_t *size)
@@ -425,9 +435,7 @@ give_result(struct dsm_job *job, int code, const void **result, size_t *size)
     }
     if (size)
         *size = bytes;
-    if (code < 0)
-        return dsm__fail(code, "%.*s", DSM__JOB_MESSAGE, dsm__job_message(job));
-    return code;
+    return code < 0 ? fail(job, code) : code;
 }
 
 int
