@@ -1,7 +1,7 @@
 /* Arrays to and from .npy files: what is saved comes back, what is torn, short
  * or foreign is refused with its path, and a save that fails leaves neither a
  * file of its own nor a changed one of before. */
-#include "support.h"
+#include "workers.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -435,6 +435,7 @@ START_TEST(nobody_finds_what_is_being_loaded)
     ck_dsm_error(dsm_array_open(&array, cluster, "A", DSM_ANY), -ENOENT, "'A'");
     ck_dsm(dsm_array_create(&array, cluster, "B", DSM_INT8, DSM_SHAPE(3)));
     ck_dsm(dsm_cluster_worker(cluster, 0, &info));
+    test_await(test_stopped, &info.pid);
     ck_assert_int_eq(kill(info.pid, SIGCONT), 0);
     ck_dsm(dsm_cluster_wait(cluster, DSM_FOREVER));
     check_loaded(cluster, data);
