@@ -10,6 +10,8 @@
 
 #include "registry/control.h"
 
+#include <dsm/error.h>
+
 /* The region that began last. */
 static inline uint32_t
 dsm__region_now(const struct dsm__control *control)
@@ -19,6 +21,15 @@ dsm__region_now(const struct dsm__control *control)
 
 /* Forgets how worker's last part ended. */
 void dsm__outcome_clear(struct dsm__worker_slot *slot);
+
+/* What a function comes to that returned something else than 0: it may only
+ * have handed on that the supervisor is gone. */
+static inline int
+dsm__code_of_return(const struct dsm__control *control, int value)
+{
+    return value == DSM_ESTALE && dsm__supervisor_dead(control) ? DSM_ESTALE
+                                                                : DSM_EFAILED;
+}
 
 /* Notes a failure of a worker's part; the first one for a part stays. */
 void dsm__outcome_fail(struct dsm__control *control,

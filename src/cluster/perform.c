@@ -181,12 +181,11 @@ judge(dsm_worker *self, int value, bool locked)
         snprintf(message, sizeof message, "%s was cancelled", which);
         set_outcome(self, DSM_ECANCELED, value, message);
     } else {
-        bool stale = value == DSM_ESTALE && dsm__supervisor_dead(self->control);
-
         snprintf(message, sizeof message, "%s returned %d%s%s in worker %u",
                  which, value, value < 0 ? ", " : "",
                  value < 0 ? dsm_errname(value) : "", self->id);
-        set_outcome(self, stale ? DSM_ESTALE : DSM_EFAILED, value, message);
+        set_outcome(self, dsm__code_of_return(self->control, value), value,
+                    message);
     }
 }
 

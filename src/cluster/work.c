@@ -207,12 +207,9 @@ judge(dsm_worker *self, int value, bool locked)
     if (value) {
         bool obeyed =
             cancelled && (value == DSM_EBROKEN || value == DSM_ECANCELED);
-        bool stale = value == DSM_ESTALE && dsm__supervisor_dead(control);
-
         dsm__outcome_fail(control, self->slot,
-                          obeyed  ? DSM_ECANCELED
-                          : stale ? DSM_ESTALE
-                                  : DSM_EFAILED,
+                          obeyed ? DSM_ECANCELED
+                                 : dsm__code_of_return(control, value),
                           "worker %u's function returned %d%s%s in region %u",
                           self->id, value, value < 0 ? ", " : "",
                           value < 0 ? dsm_errname(value) : "", self->region);
