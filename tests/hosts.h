@@ -101,6 +101,20 @@ compute_on(dsm_worker *self, const void *arg, size_t arg_size)
     pause_for_ever();
 }
 
+/* A job: publishes what it is given, and returns it; fails with the code and
+ * the sentence of what failed. */
+static inline int
+give_back(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    int error = dsm_worker_publish(self, arg, arg_size, 0);
+
+    if (!error)
+        error = dsm_worker_return(self, arg, arg_size);
+    if (error)
+        dsm_worker_fail(self, error, "%s", dsm_last_error());
+    return 0;
+}
+
 /* Fills a cluster with some of everything, and notes who belongs to it.  0 or
  * the first error. */
 static inline int

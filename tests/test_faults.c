@@ -432,16 +432,10 @@ refresh(void)
 /* -- Jobs. */
 
 static int
-give_back(dsm_worker *self, const void *arg, size_t arg_size)
+print_and_give_back(dsm_worker *self, const void *arg, size_t arg_size)
 {
-    int error = dsm_worker_publish(self, arg, arg_size, 0);
-
     printf("out\n");
-    if (!error)
-        error = dsm_worker_return(self, arg, arg_size);
-    if (error)
-        dsm_worker_fail(self, error, "%s", dsm_last_error());
-    return 0;
+    return give_back(self, arg, arg_size);
 }
 
 static int
@@ -473,8 +467,8 @@ run_job(void)
 
     memset(text, 'x', sizeof text);
     options.capture_output = true;
-    error = dsm_job_submit(&job, use.cluster, give_back, text, sizeof text,
-                           &options);
+    error = dsm_job_submit(&job, use.cluster, print_and_give_back, text,
+                           sizeof text, &options);
     if (!error)
         error = collect(job);
     dsm_job_release(job);
@@ -489,7 +483,8 @@ run_jobs(void)
     int error;
 
     memset(text, 'x', sizeof text);
-    error = dsm_job_map(job, use.cluster, give_back, text, MUCH, 2, NULL);
+    error =
+        dsm_job_map(job, use.cluster, print_and_give_back, text, MUCH, 2, NULL);
     for (int k = 0; k < 2 && job[k]; k++) {
         int code = collect(job[k]);
 

@@ -22,18 +22,6 @@ in_host(int (*body)(void *arg), void *arg)
 
 /* ---- A cluster's whole life. */
 
-static int
-return_what_came(dsm_worker *self, const void *arg, size_t arg_size)
-{
-    int error = dsm_worker_publish(self, arg, arg_size, 0);
-
-    if (!error)
-        error = dsm_worker_return(self, arg, arg_size);
-    if (error)
-        dsm_worker_fail(self, error, "%s", dsm_last_error());
-    return 0;
-}
-
 /* What a job with a large argument and result comes to. */
 static int
 large_job(dsm_cluster *cluster)
@@ -45,8 +33,7 @@ large_job(dsm_cluster *cluster)
     int error;
 
     memset(large, 7, sizeof large);
-    error = dsm_job_submit(&job, cluster, return_what_came, large, sizeof large,
-                           NULL);
+    error = dsm_job_submit(&job, cluster, give_back, large, sizeof large, NULL);
     if (error)
         return error;
     error = dsm_job_result(job, &result, &size, 20000);
