@@ -20,16 +20,16 @@
 
 /* ---- Status. */
 
-/* Ticks of this machine as seconds since the Epoch.  Not the same from call to
+/* A moment in ticks as seconds since the Epoch.  Not the same from call to
  * call: what is to be in order is told by the difference. */
 static double
-epoch_seconds(const struct dsm__control *control, uint64_t ticks)
+epoch_seconds(uint64_t moment, double tick)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec -
-           dsm__seconds(control, dsm__ticks() - ticks);
+           tick * (double)(dsm__ticks() - moment);
 }
 
 static dsm_job_state
@@ -96,7 +96,7 @@ static void
 fill(dsm_job_info *info, struct dsm_job *job)
 {
     const struct dsm__job *slot = job->slot;
-    const struct dsm__control *control = job->ledger->control;
+    double tick = dsm__seconds_a_tick(job->ledger->control);
     uint64_t word = dsm__job_load(slot);
     unsigned worker = dsm__word_worker(word);
 
@@ -107,17 +107,18 @@ fill(dsm_job_info *info, struct dsm_job *job)
     info->tries = slot->tries;
     info->pid = slot->pid;
     info->worker = worker == DSM__NOBODY ? 0 : worker;
-    info->submitted = epoch_seconds(control, slot->submitted);
+    info->submitted = epoch_seconds(slot->submitted, tick);
     if (slot->tries)
-        info->started = info->submitted +
-                        dsm__seconds(control, slot->started - slot->submitted);
+        info->started =
+            info->submitted +
+            tick * (double)(int64_t)(slot->started - slot->submitted);
     if (slot->given & DSM__JOB_NAMED)
         memcpy(info->name, dsm__job_body(job)->name, sizeof info->name - 1);
     (void)gethostname(info->host, sizeof info->host - 1);
     if (dsm__word_phase(word) != DSM__JOB_ENDED)
         return;
-    info->ended =
-        info->submitted + dsm__seconds(control, slot->ended - slot->submitted);
+    info->ended = info->submitted +
+                  tick * (double)(int64_t)(slot->ended - slot->submitted);
     if (worker != DSM__NOBODY)
         fill_end(info, job);
     else

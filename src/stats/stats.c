@@ -11,14 +11,13 @@
 #include <string.h>
 
 double
-dsm__seconds(const struct dsm__control *control, uint64_t ticks)
+dsm__seconds_a_tick(const struct dsm__control *control)
 {
     /* Unsigned, as `then` may be anything. */
     uint64_t ns = (uint64_t)dsm__now() - (uint64_t)control->ns_then;
-    double seconds = 1e-9 * (double)ns;
-    double since = (double)(dsm__ticks() - control->ticks_then);
+    double ticks = (double)(dsm__ticks() - control->ticks_then);
 
-    return since > 0 ? (double)ticks * seconds / since : 0;
+    return ticks > 0 ? 1e-9 * (double)ns / ticks : 0;
 }
 
 /* A worker runs from the moment it begins a region until its bit is set, and
@@ -63,6 +62,7 @@ fill(dsm_worker_info *info, const struct dsm__control *control, unsigned id)
 {
     const struct dsm__worker_slot *slot = dsm__worker_slot(control, id);
     const struct dsm__outcome *outcome = &slot->outcome;
+    double tick = dsm__seconds_a_tick(control);
 
     info->id = id;
     info->state = state_of(control, id);
@@ -81,13 +81,13 @@ fill(dsm_worker_info *info, const struct dsm__control *control, unsigned id)
     info->chunks = slot->chunks;
     info->chunk = slot->chunk;
     info->deaths = slot->deaths;
-    info->busy = dsm__seconds(control, slot->busy);
-    info->idle = dsm__seconds(control, slot->idle);
-    info->barrier_wait = dsm__seconds(control, slot->barrier_wait);
-    info->lock_wait = dsm__seconds(control, slot->lock_wait);
-    info->job_busy = dsm__seconds(control, slot->job_busy);
+    info->busy = tick * (double)slot->busy;
+    info->idle = tick * (double)slot->idle;
+    info->barrier_wait = tick * (double)slot->barrier_wait;
+    info->lock_wait = tick * (double)slot->lock_wait;
+    info->job_busy = tick * (double)slot->job_busy;
     info->job_mean = info->jobs ? info->job_busy / (double)info->jobs : 0;
-    info->job_worst = dsm__seconds(control, slot->job_worst);
+    info->job_worst = tick * (double)slot->job_worst;
     describe_work(info, control);
 }
 

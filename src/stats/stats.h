@@ -4,7 +4,8 @@
 
 #include "registry/control.h"
 
-/* Seconds that so many ticks take, by what passed since the create. */
-double dsm__seconds(const struct dsm__control *control, uint64_t ticks);
+/* Seconds that a tick takes, by what passed since the create.  Not the same
+ * from call to call: times to be compared are told by one call. */
+double dsm__seconds_a_tick(const struct dsm__control *control);
 
 #endif
