@@ -73,10 +73,11 @@ for page in man/*.[1-9]; do
         continue
     fi
     pages="$pages $page"
-    sections_of "$page" | while read -r section; do
-        grep -q "^\.Sh $section\$" "$page" ||
-            wrong "$page: no section $section"
-    done
+    sections_of "$page" | awk '
+        NR == FNR { wanted[$0]; next }
+        /^\.Sh / { delete wanted[substr($0, 5)] }
+        END { for (name in wanted) print FILENAME ": no section " name }
+        ' - "$page" | tee -a "$work/wrong"
     check_examples "$page"
 done
 
