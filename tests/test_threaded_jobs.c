@@ -4,6 +4,7 @@
  * from a try that died to the next. */
 #define POOL ((size_t)64 << 20)
 #define JOBS_MAX 256
+#include "pool/ended.h"
 #include "threaded.h"
 
 #include "base/point.h"
@@ -14,6 +15,7 @@
 
 #include <dsm/job.h>
 
+#include <sched.h>
 #include <signal.h>
 
 #define JOBS 200
@@ -115,7 +117,7 @@ job_supervisor_main(void *argument)
 }
 
 static void
-spawn_job_workers(bool die_at_points)
+spawn_with(void (*at_point)(const char *point))
 {
     memset(&cluster, 0, sizeof cluster);
     memset(&deaths, 0, sizeof deaths);
@@ -126,12 +128,18 @@ spawn_job_workers(bool die_at_points)
     pthread_mutex_init(&cluster.commands, NULL);
     make_control(WORKERS);
     dsm__member_add(&cluster.member);
-    deadly = die_at_points;
-    dsm__point_hook = count_points;
+    dsm__point_hook = at_point;
     for (unsigned id = 0; id < WORKERS; id++)
         start_job_worker(id);
     ck_assert_int_eq(
         pthread_create(&supervisor, NULL, job_supervisor_main, NULL), 0);
+}
+
+static void
+spawn_job_workers(bool die_at_points)
+{
+    deadly = die_at_points;
+    spawn_with(count_points);
 }
 
 static void
@@ -305,6 +313,51 @@ START_TEST(some_are_cancelled)
         release_all(jobs);
     }
     ck_assert_int_gt(finished, 0);
+    end_job_workers();
+}
+END_TEST
+
+/* ---- The ring of ended jobs. */
+
+static _Atomic bool lost, passed_over;
+
+/* The first that tells of an end loses its place, which the supervisor makes
+ * void by what another left that died, and goes on when the program has read
+ * that. */
+static void
+lose_place(const char *point)
+{
+    struct dsm__board *board = dsm__board(control, 0);
+    struct dsm__worker_slot *dead_one = dsm__worker_slot(control, 0);
+    uint64_t at = 0;
+
+    if (strcmp(point, "job.telling") != 0 || atomic_exchange(&lost, true))
+        return;
+    for (unsigned id = 0; id < WORKERS; id++)
+        if (dsm__worker_slot(control, id)->filling) {
+            at = dsm__worker_slot(control, id)->filling;
+            dead_one = dsm__worker_slot(control, (id + 1) % WORKERS);
+        }
+    dead_one->filling = at;
+    dsm__ended_mend(control, 0, dead_one);
+    while (atomic_load(&board->ended_head) < at)
+        sched_yield();
+    atomic_store(&passed_over, true);
+}
+
+START_TEST(who_loses_its_place_takes_another)
+{
+    struct question one = question(1, 1);
+    dsm_job *job, *told;
+
+    spawn_with(lose_place);
+    ck_dsm(dsm_job_submit(&job, &cluster, answer, &one, sizeof one, NULL));
+    while (!atomic_load(&passed_over))
+        ck_dsm(dsm_cluster_poll(&cluster, 0));
+    ck_dsm(dsm_job_next(&told, &cluster, 20000));
+    ck_assert_ptr_eq(told, job);
+    ck_answer(job, 1);
+    dsm_job_release(job);
     end_job_workers();
 }
 END_TEST
@@ -496,6 +549,7 @@ main(void)
     tcase_add_loop_test(tests, some_are_cancelled, 0, 2);
     tcase_add_loop_test(tests, crates_are_used_again, 0, 2);
     tcase_add_test(tests, threads_submit_side_by_side);
+    tcase_add_test(tests, who_loses_its_place_takes_another);
     tests = test_case(suite, "provisional");
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, letters_are_whole, 0, 4);

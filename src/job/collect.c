@@ -105,21 +105,22 @@ is_tail(const struct dsm__ledger *ledger, uint64_t tail)
 void
 dsm__ledger_read(struct dsm__ledger *ledger)
 {
+    const struct dsm__control *control = ledger->control;
     struct dsm__board *board = ledger->board;
     uint64_t tail =
         atomic_load_explicit(&board->ended_tail, memory_order_acquire);
-    uint64_t head = ledger->head;
+    uint64_t head = ledger->head, length = 2 * control->pool.ring;
     bool gaps = false;
 
     if (!is_tail(ledger, tail))
         return;
     for (uint64_t at = head; at < tail; at++) {
         _Atomic uint64_t *place =
-            dsm__ended_entry(ledger->control, ledger->program, at);
+            dsm__ended_entry(control, ledger->program, at);
         uint64_t entry = atomic_load_explicit(place, memory_order_acquire);
 
         prefetch(ledger, at + 4);
-        if (entry == 0) {
+        if (entry == dsm__ended_empty(control, at)) {
             gaps = true;
             continue;
         }
@@ -127,7 +128,9 @@ dsm__ledger_read(struct dsm__ledger *ledger)
             follow(ledger, entry);
         DSM__POINT("job.read");
         /* What is behind a gap is not to be read again. */
-        atomic_store_explicit(place, gaps ? DSM__ENTRY_VOID : 0,
+        atomic_store_explicit(place,
+                              gaps ? DSM__ENTRY_VOID
+                                   : dsm__ended_empty(control, at + length),
                               memory_order_relaxed);
         if (!gaps)
             ledger->head = at + 1;
@@ -179,6 +182,7 @@ struct moment {
     const struct dsm__ledger *ledger;
     const struct dsm__job *job;  /* the end of this, or NULL */
     const _Atomic uint64_t *gap; /* that this place is filled, or NULL */
+    uint64_t empty;              /* what it holds until then */
     uint64_t tail;               /* so many entries in all */
     uint32_t changes;
     uint32_t spins;
@@ -196,8 +200,8 @@ has_come(const void *context)
         dsm__word_phase(atomic_load_explicit(
             &moment->job->word, memory_order_seq_cst)) == DSM__JOB_ENDED)
         return true;
-    if (moment->gap &&
-        atomic_load_explicit(moment->gap, memory_order_seq_cst) != 0)
+    if (moment->gap && atomic_load_explicit(
+                           moment->gap, memory_order_seq_cst) != moment->empty)
         return true;
     return atomic_load_explicit(&ledger->board->ended_tail,
                                 memory_order_seq_cst) >= moment->tail ||
@@ -284,6 +288,7 @@ dsm__ledger_wait(struct dsm__ledger *ledger, uint64_t more, bool patient,
     if (ledger->head < ledger->tail) {
         moment.gap =
             dsm__ended_entry(ledger->control, ledger->program, ledger->head);
+        moment.empty = dsm__ended_empty(ledger->control, ledger->head);
         moment.tail = ledger->tail + 1;
     }
     return wait_unlocked(ledger, &moment, patient, deadline);

@@ -6,6 +6,7 @@
 #include "base/point.h"
 #include "os/cpu.h"
 #include "pool/bell.h"
+#include "pool/ended.h"
 #include "pool/parcel.h"
 #include "shm/segment.h"
 #include "sync/wait.h"
@@ -71,6 +72,7 @@ open_board(struct dsm__ledger *ledger)
     struct dsm__control *control = ledger->control;
     struct dsm__board *board = dsm__board(control, ledger->program);
     uint64_t bit = UINT64_C(1) << ledger->program % 64, tail, head;
+    uint64_t length = 2 * control->pool.ring;
 
     ledger->board = board;
     ledger->slots = board->slots;
@@ -84,8 +86,9 @@ open_board(struct dsm__ledger *ledger)
     }
     tail = board->ended_tail;
     head = board->ended_head;
-    for (uint64_t k = 0; k < tail - head && k < 2 * control->pool.ring; k++)
-        atomic_store(dsm__ended_entry(control, ledger->program, head + k), 0);
+    for (uint64_t k = 0; k < tail - head && k < length; k++)
+        atomic_store(dsm__ended_entry(control, ledger->program, head + k),
+                     dsm__ended_empty(control, head + k + length));
     board->ended_head = ledger->head = ledger->tail = tail;
     board->wake_at = UINT64_MAX;
     board->armed = board->overflow = board->waits = 0;

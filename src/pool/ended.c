@@ -1,19 +1,20 @@
 /* The rings of ended jobs; see ended.h.
  *
  * Many write and one reads.  A writer first moves the tail and then fills its
- * places, which are 0 until then.  Should it die or be stopped in between, the
- * reader passes the gap over and comes back to it; a dead one's gap is made
+ * places, which are empty until then.  Should it die or be stopped in between,
+ * the reader passes the gap over and comes back to it; a dead one's gap is made
  * void by the supervisor, who knows from `filling` where it may be.  It may
- * take another's place for it, who then finds it void and takes a new one:
- * nothing but the place is lost. */
+ * take another's place for it, who then finds it void, or read and empty for
+ * the next time round, and takes a new one: nothing but the place is lost.
+ * tests/model/ended.pml is its model. */
 #include "pool/ended.h"
 
 #include "base/point.h"
 #include "pool/bell.h"
 #include "sync/wait.h"
 
-/* Fills places from `at` on; leaves in entries[] those whose place was void,
- * and returns how many. */
+/* Fills places from `at` on; leaves in entries[] those whose place was not
+ * empty any more, and returns how many. */
 static uint32_t
 fill(struct dsm__control *control, unsigned program, uint64_t at,
      uint64_t *entries, uint32_t n)
@@ -21,7 +22,7 @@ fill(struct dsm__control *control, unsigned program, uint64_t at,
     uint32_t left = 0;
 
     for (uint32_t k = 0; k < n; k++) {
-        uint64_t empty = 0;
+        uint64_t empty = dsm__ended_empty(control, at + k);
 
         /* Release: the job's result. */
         if (!atomic_compare_exchange_strong_explicit(
@@ -116,7 +117,7 @@ dsm__ended_mend(struct dsm__control *control, unsigned program,
     if (at == 0)
         return;
     for (uint64_t k = at - 1; k < at - 1 + DSM__BLOCK_MAX; k++) {
-        uint64_t empty = 0;
+        uint64_t empty = dsm__ended_empty(control, k);
 
         if (k >= head && k - head < 2 * control->pool.ring)
             atomic_compare_exchange_strong(

@@ -7,6 +7,20 @@
 /* An entry that has been read out of turn, or that nobody will fill. */
 #define DSM__ENTRY_VOID UINT64_MAX
 
+/* What is in the place of entry number `at` until somebody fills it: no entry,
+ * and another each time round the ring.  A writer that is late, whose place was
+ * made void and read meanwhile, does not take it for empty.  At first it is 0,
+ * as new memory is. */
+static inline uint64_t
+dsm__ended_empty(const struct dsm__control *control, uint64_t at)
+{
+    /* Its length is a power of 2; a damaged one may be 0. */
+    uint64_t length = 2 * control->pool.ring | UINT64_C(1) << 63;
+    uint32_t round = (uint32_t)(at >> __builtin_ctzll(length));
+
+    return (uint64_t)round << 32 | (round ? UINT64_C(1) << 31 : 0);
+}
+
 /* Puts entries of jobs into the program's ring `ended`: jobs that have ended,
  * or have a provisional result.  `slot` is the worker's that does so; NULL: the
  * supervisor's.  `wake`: the program waits for one of just these. */
