@@ -59,6 +59,13 @@ job BUG_AGAIN_ONCE SLEEP=0,BLOCK=1,SUBMITTED=1,SLOTS=1,RETRIES=2,DEATHS=2 'the t
 job BUG_HEAD_FIRST SLEEP=0,BLOCK=1,SUBMITTED=1,SLOTS=1 'the head moves before the block is filled'
 job BUG_BURIES_ONE SLEEP=0,BLOCK=1,SUBMITTED=1,SLOTS=1 'only the job that a dead worker ran is seen to'
 job BUG_COMMITS_BLINDLY SLEEP=0,BLOCK=1,SUBMITTED=1,SLOTS=1,CANCELS=1,DEATHS=0 'an end is told without compare-and-swap'
+ended whole DEATHS=0 'the program is told of each, by a ring that fills'
+ended death DEATHS=1,TELLS=1 'one of two workers dies at any step'
+ended rounds DEATHS=1,TELLS=1,LENGTH=1 'one dies, and each place is another round'
+ended deaths DEATHS=2,TELLS=1 'both die' slow
+ended BUG_NO_ROUNDS DEATHS=1,TELLS=1 'a place that was read is as empty as one that was not'
+ended BUG_NO_MEND DEATHS=1,TELLS=1 'nobody makes void what a dead worker was to fill'
+ended BUG_FILLING_LATE DEATHS=1,TELLS=1 'a worker says what it fills when it has moved the tail'
 END
 }
 
