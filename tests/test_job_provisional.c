@@ -478,6 +478,46 @@ START_TEST(a_provisional_result_of_a_try_that_died)
 }
 END_TEST
 
+/* Publishes a number in each of two tries, and dies in the first. */
+static int
+publish_in_two_tries(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    int try = atomic_fetch_add(&held()->count, 1) + 1, error;
+    unsigned char data[PUBLISHED_MOST];
+
+    (void)arg, (void)arg_size;
+    make_result(data, try);
+    held()->value[try] = 1;
+    error = dsm_worker_publish(self, data, size_of(try),
+                               try == 1 ? 0 : DSM_FOREVER);
+    if (try == 1)
+        abort();
+    return error;
+}
+
+/* What told of the first try's means nothing any more when it is read, and the
+ * second try waits until that is taken. */
+START_TEST(a_provisional_result_is_told_of_after_a_death)
+{
+    dsm_cluster *cluster = test_cluster(1);
+    dsm_job_options options = DSM_JOB_OPTIONS_INIT;
+    int last = 0, second = 2;
+    dsm_job *job;
+
+    options.retries = 1;
+    options.callback = take_newest;
+    options.callback_arg = &last;
+    ck_dsm(
+        dsm_job_submit(&job, cluster, publish_in_two_tries, NULL, 0, &options));
+    test_await(value_is_set, &second);
+    while (dsm_cluster_poll(cluster, 20000) > 0)
+        ;
+    ck_assert_int_eq(last, 2);
+    ck_finished(job);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -492,6 +532,7 @@ main(void)
     tcase_add_test(taken, a_provisional_result_that_nobody_wants);
     tcase_add_test(taken, what_cannot_be_told_is_found);
     tcase_add_test(taken, a_provisional_result_of_a_try_that_died);
+    tcase_add_test(taken, a_provisional_result_is_told_of_after_a_death);
     tcase_add_test(taken, an_end_is_called_for_once);
     tcase_add_test(taken, the_descriptor_tells_of_provisional_results);
     tcase_add_loop_test(waits, publish_waits_until_the_last_was_taken, 0, 2);

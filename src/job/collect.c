@@ -53,6 +53,7 @@ static void
 follow(struct dsm__ledger *ledger, uint64_t entry)
 {
     uint32_t index = dsm__entry_index(entry);
+    enum dsm__job_phase phase;
     struct dsm_job *job;
     uint64_t word;
 
@@ -62,10 +63,13 @@ follow(struct dsm__ledger *ledger, uint64_t entry)
     word = dsm__job_load(job->slot);
     if (dsm__word_turn(word) != dsm__entry_turn(entry))
         return;
-    if (dsm__word_phase(word) == DSM__JOB_ENDED && !job->over)
+    phase = dsm__word_phase(word);
+    if (phase == DSM__JOB_ENDED && !job->over)
         dsm__job_over(job);
-    else if (dsm__word_phase(word) == DSM__JOB_RUNNING && job->callback &&
-             !job->released && dsm__provisional_fresh(dsm__job_body(job)))
+    /* Queued: to be run again, and it is of the try that died. */
+    else if ((phase == DSM__JOB_RUNNING || phase == DSM__JOB_QUEUED) &&
+             job->callback && !job->released &&
+             dsm__provisional_fresh(dsm__job_body(job)))
         call_for(job);
 }
 

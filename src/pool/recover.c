@@ -11,6 +11,7 @@
 #include "pool/crate.h"
 #include "pool/ended.h"
 #include "pool/parcel.h"
+#include "pool/provisional.h"
 #include "pool/take.h"
 #include "sync/wait.h"
 
@@ -31,10 +32,10 @@ queue_again(struct dsm__control *control, unsigned program, uint32_t index)
 }
 
 static void
-tell_end(struct dsm__control *control, unsigned program, uint32_t index,
-         uint64_t word)
+tell(struct dsm__control *control, unsigned program, uint32_t index,
+     uint32_t turn)
 {
-    uint64_t entry = dsm__job_entry(dsm__word_turn(word), index);
+    uint64_t entry = dsm__job_entry(turn, index);
 
     dsm__ended_push(control, program, NULL, &entry, 1, true);
 }
@@ -89,15 +90,19 @@ end_try(struct dsm__control *control, unsigned program, uint32_t index,
         if (job->given & DSM__JOB_CAPTURE)
             dsm__parcels_remove_try(control, program, index);
         DSM__POINT("job.requeue");
-        atomic_store(&job->word,
-                     dsm__job_word(dsm__next_turn(turn), 0, DSM__JOB_QUEUED));
+        turn = dsm__next_turn(turn);
+        atomic_store(&job->word, dsm__job_word(turn, 0, DSM__JOB_QUEUED));
         queue_again(control, program, index);
+        /* What has told of it in the last turn, if it got so far, means nothing
+         * any more, and the next try tells of none while this is not taken. */
+        if (job->given & DSM__JOB_CALLBACK && dsm__provisional_fresh(body))
+            tell(control, program, index, turn);
         return false;
     }
     fail(body, job, worker, word, death);
     atomic_store(&job->word, dsm__job_word(turn, worker, DSM__JOB_ENDED));
     DSM__POINT("job.failed");
-    tell_end(control, program, index, word);
+    tell(control, program, index, turn);
     return true;
 }
 
@@ -116,7 +121,7 @@ bury_entry(struct dsm__control *control, unsigned program, uint32_t index,
         queue_again(control, program, index);
         break;
     case DSM__JOB_ENDED: /* perhaps not told yet */
-        tell_end(control, program, index, word);
+        tell(control, program, index, dsm__word_turn(word));
         break;
     case DSM__JOB_FREE:
         break;
