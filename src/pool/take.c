@@ -442,11 +442,18 @@ dsm__queued_tell(struct dsm__control *control, unsigned program)
         dsm__signal(&control->work.event, 1);
 }
 
+/* Also what is hidden by one who was stopped when it had said that none is to
+ * be run again, and was to look once more. */
 static bool
-has_queued(const struct dsm__board *board)
+has_queued(const struct dsm__control *control, unsigned program)
 {
+    struct dsm__board *board = dsm__board(control, program);
     bool any = atomic_load(&board->again) != 0;
 
+    if (!any && find_again(control, program) >= 0) {
+        atomic_store(&board->again, 1);
+        return true;
+    }
     for (unsigned p = 0; p < DSM__PRIORITIES; p++)
         any = any ||
               atomic_load(&board->heads[p]) < atomic_load(&board->tails[p]);
@@ -457,7 +464,7 @@ void
 dsm__queued_check(struct dsm__control *control)
 {
     for (unsigned p = 0; p < DSM__PROGRAMS_MAX; p++)
-        if (dsm__board_exists(control, p) && has_queued(dsm__board(control, p)))
+        if (dsm__board_exists(control, p) && has_queued(control, p))
             dsm__queued_tell(control, p);
 }
 
