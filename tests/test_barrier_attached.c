@@ -189,6 +189,42 @@ START_TEST(its_death_breaks_it_between_regions)
 }
 END_TEST
 
+/* Creates a cluster that it does not take with it, and waits. */
+static int
+detaching_controller(void *name)
+{
+    dsm_cluster_options options = DSM_CLUSTER_OPTIONS_INIT;
+    dsm_barrier *barrier;
+    dsm_cluster *cluster;
+
+    host_begin();
+    options.name = name;
+    options.detached = true;
+    if (dsm_cluster_create(&cluster, 1, &options) < 0 ||
+        dsm_barrier_create(&barrier, cluster, "B", 3, DSM_BARRIER_ROBUST) < 0)
+        return 1;
+    next_step();
+    now_waits(0);
+    return dsm_barrier_wait(barrier) == DSM_ESTALE ? 0 : 2;
+}
+
+START_TEST(the_controllers_death_breaks_it)
+{
+    char *name = meeting()->name;
+    pid_t pid = start_program(WAIT_ONCE), controller;
+
+    strcpy(name, test_name());
+    for (unsigned k = 0; k < MEETING_PLACES; k++)
+        meeting()->result[k] = NO_RESULT;
+    controller = test_host(detaching_controller, name);
+    ck_assert(await_waiting(0) && await_waiting(PROGRAM));
+    end_program(controller);
+    ck_result(PROGRAM, DSM_EBROKEN);
+    end_program(pid);
+    ck_dsm(dsm_cluster_remove(name, true));
+}
+END_TEST
+
 static bool
 nobody_counted(const void *barrier)
 {
@@ -277,6 +313,7 @@ main(void)
     tcase_add_test(tests, it_meets_workers_and_controller);
     tcase_add_test(tests, its_death_breaks_it_for_the_region);
     tcase_add_loop_test(tests, its_death_breaks_it_between_regions, 0, 2);
+    tcase_add_test(tests, the_controllers_death_breaks_it);
     tcase_add_test(tests, its_death_at_the_barrier_is_forgotten);
     tcase_add_test(tests, whoever_never_waited_breaks_nothing);
     tcase_add_loop_test(tests, it_learns_that_a_worker_died, 0, 2);

@@ -15,6 +15,7 @@
 #include "cluster/watch.h"
 #include "os/process.h"
 #include "pool/recover.h"
+#include "sync/barrier.h"
 #include "sync/wait.h"
 #include "trace/trace.h"
 
@@ -108,11 +109,15 @@ controller_gone(struct dsm__watch *watch)
         close(watch->command);
     if (watch->controller >= 0)
         close(watch->controller);
+    if (watch->refresher == watch->command)
+        watch->refresher = -1;
     watch->command = watch->controller = -1;
-    if (!watch->control->detached)
+    if (!watch->control->detached) {
         dsm__watch_stop(watch, true);
-    else
-        dsm__errands_program_gone(watch, 0);
+        return;
+    }
+    dsm__barriers_forget_client(watch->control, DSM__CONTROLLER_GONE);
+    dsm__errands_program_gone(watch, 0);
 }
 
 static void
@@ -316,6 +321,8 @@ dsm__supervisor_main(dsm_cluster *cluster, int command, int controller,
     stop_watching(&watch);
     dsm__kill_children(NULL, 0);
     dsm__trace_end(cluster->trace);
+    atomic_store(&control->stopping, DSM__STOPPED);
+    dsm__programs_wake(control);
     DSM__POINT("supervisor.unlink");
     (void)dsm__remains_remove(control->name, cluster->member.fd);
     _exit(0);

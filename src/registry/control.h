@@ -32,6 +32,7 @@
 #define DSM__LAYOUT 1
 #define DSM__CONTROL_MAX ((size_t)256 << 20) /* bytes, without the pool */
 #define DSM__CLIENTS_MAX 64
+#define DSM__STOPPED 2 /* no process of the cluster is left */
 #define DSM__PROGRAMS_MAX                                                      \
     (1 + DSM__CLIENTS_MAX) /* the controller is number 0 */
 #define DSM__BLOCK_MAX 16  /* jobs that a worker takes */
@@ -189,7 +190,7 @@ struct dsm__control {
     _Atomic int32_t supervisor; /* its pid; 0 until it runs */
     _Atomic int32_t broken;     /* the error that makes the cluster useless */
     char broken_message[256];
-    _Atomic uint32_t stopping;
+    _Atomic uint32_t stopping; /* 1, and DSM__STOPPED in the end */
     _Alignas(DSM__LINE) struct dsm__event ready; /* bumped as workers start */
 
     /* The registry (object.h): all below is guarded by this robust lock. */

@@ -16,8 +16,9 @@
 struct dsm_barrier {
     struct dsm__object object;
     struct dsm__gate gate;
-    _Atomic uint64_t clients; /* bit k: client k has waited on it */
-    uint32_t type;            /* dsm_barrier_kind */
+    _Atomic uint64_t clients;    /* bit k: client k has waited on it */
+    _Atomic uint32_t controller; /* it has */
+    uint32_t type;               /* dsm_barrier_kind */
     /* Of the pthread kind: how many are inside of its wait. */
     _Atomic uint32_t inside;
     pthread_barrier_t pthread;
@@ -159,14 +160,16 @@ pthread_kind_wait(struct dsm_barrier *barrier, struct dsm__control *control)
     return result == PTHREAD_BARRIER_SERIAL_THREAD ? 1 : 0;
 }
 
-/* Notes that an attached program takes part: its death must break it too. */
+/* Notes that a program takes part: its death must break it, too. */
 static void
-note_client(struct dsm_barrier *barrier, const struct dsm__control *control)
+note_program(struct dsm_barrier *barrier, const struct dsm__control *control)
 {
     struct dsm__member *member = dsm__member_of(control);
 
     if (member && member->role == DSM__ATTACHED)
         atomic_fetch_or(&barrier->clients, UINT64_C(1) << member->index);
+    else if (member && member->role == DSM__CONTROLLER)
+        atomic_store(&barrier->controller, 1);
 }
 
 int
@@ -189,7 +192,7 @@ dsm_barrier_wait(dsm_barrier *barrier)
         return pthread_kind_wait(barrier, control);
     account = dsm__worker_here(control);
     if (!account)
-        note_client(barrier, control);
+        note_program(barrier, control);
     result = dsm__gate_wait(control, &barrier->gate, barrier->object.name,
                             &waited, NULL);
     if (account && waited)
@@ -254,8 +257,10 @@ mend_one(struct dsm_barrier *barrier, unsigned client)
 static bool
 lost(struct dsm_barrier *barrier, unsigned client)
 {
-    uint64_t bit = UINT64_C(1) << client;
+    uint64_t bit = UINT64_C(1) << client % DSM__CLIENTS_MAX;
 
+    if (client == DSM__CONTROLLER_GONE)
+        return atomic_exchange(&barrier->controller, 0);
     return atomic_fetch_and(&barrier->clients, ~bit) & bit;
 }
 

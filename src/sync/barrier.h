@@ -16,9 +16,11 @@ void dsm__barriers_mend(struct dsm__control *control);
  * and can only be ended. */
 bool dsm__barriers_stuck(struct dsm__control *control);
 
-/* A client died: those who wait at a barrier that it has waited on, and those
- * who come until the region under way ends, get DSM_EBROKEN; takes no lock
- * (supervisor). */
+#define DSM__CONTROLLER_GONE DSM__CLIENTS_MAX /* as a client's number */
+
+/* A client died, or a detached cluster's controller: those who wait at a
+ * barrier that it has waited on, and those who come until the region under way
+ * ends, get DSM_EBROKEN; takes no lock (supervisor). */
 void dsm__barriers_forget_client(struct dsm__control *control, unsigned client);
 
 #endif
