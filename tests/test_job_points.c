@@ -6,6 +6,7 @@
 #include "base/point.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 
@@ -123,6 +124,43 @@ START_TEST(killed_in_a_worker)
     release_all(cluster);
     ck_assert_int_eq(parcels(cluster), 0);
     ck_jobs_run(cluster);
+    dsm_cluster_destroy(cluster);
+}
+END_TEST
+
+static int
+wait_to_go(dsm_worker *self, const void *arg, size_t arg_size)
+{
+    (void)self, (void)arg, (void)arg_size;
+    while (!tries()->go)
+        usleep(1000);
+    return 0;
+}
+
+/* Nothing but the bell tells an event loop, which has no timeout. */
+START_TEST(killed_before_it_rings)
+{
+    const char *point = _i == 0 ? "region.done" : "bell.ring";
+    bool region = _i < 2;
+    dsm_cluster *cluster;
+    struct pollfd end = {.events = POLLIN};
+    dsm_job *job;
+
+    test_kill_at(point, 1, SIGKILL, 1);
+    cluster = tries_cluster(2);
+    end.fd = dsm_cluster_fd(cluster);
+    if (region)
+        ck_dsm(dsm_cluster_start(cluster, wait_to_go, NULL, 0));
+    else
+        ck_dsm(dsm_job_submit(&job, cluster, wait_to_go, NULL, 0, NULL));
+    tries()->go = 1;
+    ck_assert_int_eq(poll(&end, 1, 20000), 1);
+    if (region)
+        ck_dsm(dsm_cluster_wait(cluster, 20000));
+    else
+        ck_dsm(dsm_job_result(job, NULL, NULL, 20000));
+    ck_assert_int_eq(test_killed(), 1);
+    end_kills();
     dsm_cluster_destroy(cluster);
 }
 END_TEST
@@ -425,6 +463,7 @@ main(void)
 
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, killed_in_a_worker, 0, PLACES * TIMES * 2);
+    tcase_add_loop_test(tests, killed_before_it_rings, 0, 3);
     tcase_add_test(tests, killed_when_it_had_said_so);
     tests = test_case(suite, "ring");
     tcase_set_timeout(tests, 60);

@@ -335,6 +335,35 @@ come_too_late(dsm_cluster *cluster, const struct client *client)
                                                                          : 4;
 }
 
+/* In an event loop, whose descriptor alone tells it of the end. */
+static int
+await_the_end(dsm_cluster *cluster, const struct client *client)
+{
+    struct pollfd event = {dsm_cluster_fd(cluster), POLLIN, 0};
+    int result;
+
+    held()->value[READY + client->number] = 1;
+    do {
+        if (poll(&event, 1, 20000) != 1)
+            return 2;
+        result = dsm_cluster_poll(cluster, 0);
+    } while (result >= 0);
+    return result == DSM_ESTALE ? 0 : 3;
+}
+
+START_TEST(the_descriptor_tells_that_the_cluster_goes)
+{
+    struct client client = {test_name(), 0, 0, await_the_end};
+    pid_t pid = test_host(run_client, &client);
+    dsm_cluster *cluster = cluster_of_name(client.name, 0);
+
+    start_client(0);
+    await_value(READY, 1);
+    dsm_cluster_destroy(cluster);
+    ck_assert_int_eq(test_reap(pid), 0);
+}
+END_TEST
+
 START_TEST(the_cluster_goes_before_a_result_is_read)
 {
     struct client client = {test_name(), 0, 1, come_too_late};
@@ -623,6 +652,7 @@ main(void)
     tcase_add_unchecked_fixture(share, compile_library, remove_library);
     tcase_add_test(share, programs_share_the_workers);
     tcase_add_test(share, functions_of_a_program_that_attached);
+    tcase_add_test(share, the_descriptor_tells_that_the_cluster_goes);
     tcase_add_test(share, the_cluster_goes_before_a_result_is_read);
     tcase_add_test(share, a_program_dies);
     tcase_add_loop_test(share, a_program_leaves_with_running_jobs, 0, 2);

@@ -165,6 +165,7 @@ static const struct row {
     {"job.committed", WORKER, 1},
     {"job.tell", WORKER, 1},
     {"job.telling", WORKER, 1},
+    {"bell.ring", WORKER, 1},
     {"job.empty", WORKER, 1},
     {"job.emptied", WORKER, 1},
     {"job.tell", SUPERVISOR, 1},
@@ -649,7 +650,9 @@ use_jobs(const struct tour *tour, dsm_fn fn, int expected)
     static const char large[LARGE];
     dsm_job_options options = DSM_JOB_OPTIONS_INIT;
     dsm_job *job[JOBS];
+    int fd = dsm_cluster_fd(tour->cluster);
 
+    STEP(fd < 0 ? fd : 0);
     options.retries = 5;
     for (int k = 0; k < JOBS; k++)
         STEP(

@@ -174,7 +174,8 @@ DSM_API void dsm_job_release(dsm_job *job);
 
 /* Runs the callbacks that are due, in this thread, waiting for the first one
  * for timeout_ms at most.  How many it ran; 0 at once when no job with a
- * callback is outstanding, or when called in a callback; DSM_ESTALE. */
+ * callback is outstanding, or when called in a callback; DSM_ESTALE, or the
+ * error for which the cluster cannot go on. */
 DSM_API int dsm_cluster_poll(dsm_cluster *cluster, int timeout_ms)
     DSM_NONNULL(1);
 
@@ -186,9 +187,10 @@ DSM_API int dsm_cluster_drain(dsm_cluster *cluster, int timeout_ms)
 
 /* A descriptor for poll(2) and its like, the library's: readable when
  * dsm_cluster_poll has callbacks to run, dsm_job_next has a job to give, or a
- * region that dsm_cluster_start began has ended.  Level-triggered; it may be
- * readable once without cause.  Never read it, nor close it.  Or a negative
- * error. */
+ * region that dsm_cluster_start began has ended; also when the cluster ended or
+ * cannot go on, of which dsm_cluster_poll then tells, but not when its
+ * supervisor was killed.  Level-triggered; it may be readable once without
+ * cause.  Never read it, nor close it.  Or a negative error. */
 DSM_API int dsm_cluster_fd(dsm_cluster *cluster) DSM_NONNULL(1);
 
 /* ---- In a job's function. */

@@ -47,7 +47,7 @@ struct dsm_cluster {
 
     /* Of the controller: one region at a time, one command at a time. */
     pthread_mutex_t regions, commands;
-    bool started;         /* by dsm_cluster_start, and not waited for */
+    _Atomic bool started; /* by dsm_cluster_start, and not waited for */
     dsm_array *large_arg; /* for arguments beyond DSM__ARG_INLINE */
 
     struct dsm__objects *objects; /* that workers have loaded, too */

@@ -7,6 +7,7 @@
 #include "cluster/command.h"
 #include "cluster/outcome.h"
 #include "cluster/work.h"
+#include "pool/ended.h"
 #include "sync/barrier.h"
 #include "sync/gate.h"
 #include "sync/wait.h"
@@ -304,6 +305,7 @@ int
 dsm_cluster_start(dsm_cluster *cluster, dsm_fn fn, const void *arg,
                   size_t arg_size)
 {
+    struct dsm__control *control = cluster->member.control;
     int error;
 
     if (cluster->options.controller_works)
@@ -315,6 +317,10 @@ dsm_cluster_start(dsm_cluster *cluster, dsm_fn fn, const void *arg,
         return error;
     error = start(cluster, fn, arg, arg_size);
     cluster->started = !error;
+    /* If it ended before another thread, in its event loop, could see that it
+     * had started. */
+    if (!error && !dsm__region_active(control) && dsm__board_exists(control, 0))
+        dsm__board_ring(control, 0);
     pthread_mutex_unlock(&cluster->regions);
     return error;
 }

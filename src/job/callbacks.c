@@ -19,12 +19,22 @@ static _Thread_local const struct dsm_job *called_early;
 
 /* ---- The bell. */
 
-/* Whether there is something for the program to do. */
+/* Whether no job of its will end any more. */
+static bool
+is_over(const struct dsm__control *control)
+{
+    return control->broken || control->stopping == DSM__STOPPED;
+}
+
+/* Whether there is something for the program to do, or to be told. */
 static bool
 is_due(const struct dsm__ledger *ledger)
 {
+    const struct dsm__control *control = ledger->control;
+
     return ledger->due.first || ledger->ended.first ||
-           (ledger->cluster->started && !dsm__region_active(ledger->control));
+           (ledger->cluster->started && !dsm__region_active(control)) ||
+           is_over(control);
 }
 
 void
@@ -38,7 +48,9 @@ dsm__ledger_settle_bell(struct dsm__ledger *ledger)
         dsm__bell_silence(ledger->bell);
         ledger->rung = false;
         /* seq_cst: armed before it is looked once more; see tell(). */
-        atomic_store(&board->armed, 1);
+        ledger->armings += ledger->armings + 1 ? 1 : 2; /* never 0 */
+        atomic_store(&board->armed, ledger->armings);
+        atomic_thread_fence(memory_order_seq_cst);
         dsm__ledger_read(ledger);
         (void)dsm__ledger_look(ledger);
     }
@@ -46,6 +58,21 @@ dsm__ledger_settle_bell(struct dsm__ledger *ledger)
         return;
     dsm__bell_ring(ledger->control->name, ledger->program);
     ledger->rung = true;
+}
+
+/* A bell, or an error.  When the supervisor is dead nobody would remove its
+ * name. */
+static int
+make_bell(const struct dsm__ledger *ledger)
+{
+    const struct dsm__control *control = ledger->control;
+    int fd = dsm__bell_make(control->name, ledger->program);
+
+    if (fd < 0 || !dsm__supervisor_dead(control))
+        return fd;
+    dsm__bell_remove(control->name, ledger->program);
+    close(fd);
+    return dsm__supervisor_gone(control);
 }
 
 int
@@ -58,7 +85,7 @@ dsm_cluster_fd(dsm_cluster *cluster)
         return fd;
     pthread_mutex_lock(&ledger->lock);
     if (ledger->bell < 0) {
-        fd = dsm__bell_make(ledger->control->name, ledger->program);
+        fd = make_bell(ledger);
         ledger->bell = fd < 0 ? -1 : fd;
         dsm__ledger_read(ledger);
         dsm__ledger_settle_bell(ledger);
@@ -145,8 +172,12 @@ poll_locked(struct dsm__ledger *ledger, int64_t deadline)
 
         dsm__ledger_read(ledger);
         n = run_due(ledger);
-        if (n > 0 || ledger->unfinished_due == 0)
+        if (n > 0)
             return n;
+        if (ledger->unfinished_due == 0)
+            return is_over(ledger->control)
+                       ? dsm__cluster_check(ledger->control)
+                       : 0;
         error = dsm__ledger_wait(ledger, 1, false, deadline);
         if (error)
             return error == -ETIMEDOUT ? 0 : error;

@@ -114,10 +114,9 @@ free_ledger(struct dsm__ledger *ledger)
 {
     if (!ledger)
         return;
-    if (ledger->bell >= 0) {
-        dsm__bell_remove(ledger->cluster->name, ledger->program);
+    /* Its name is the supervisor's to remove: another may have it by now. */
+    if (ledger->bell >= 0)
         close(ledger->bell);
-    }
     for (uint32_t k = 0; ledger->jobs && k < ledger->jobs_max; k++)
         free_parts(&ledger->jobs[k]);
     dsm__crates_free(&ledger->crates);

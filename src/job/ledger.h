@@ -74,6 +74,7 @@ struct dsm__ledger {
     unsigned waiting;         /* threads that wait */
     _Atomic uint32_t changes; /* that concern them, made in this process */
     int bell;                 /* dsm_cluster_fd's, or -1 */
+    uint32_t armings;         /* of it so far */
     bool rung;                /* by the program itself */
     size_t submitted;         /* jobs since the ring was read for that */
 };

@@ -52,11 +52,12 @@ dsm__bell_make(const char *cluster, unsigned program)
     return error;
 }
 
-void
+bool
 dsm__bell_ring(const char *cluster, unsigned program)
 {
     struct sockaddr_un address;
     int saved = errno, fd = make_socket();
+    bool could = fd >= 0;
 
     address_of(&address, cluster, program);
     if (fd >= 0) {
@@ -65,6 +66,7 @@ dsm__bell_ring(const char *cluster, unsigned program)
         close(fd);
     }
     errno = saved;
+    return could;
 }
 
 void

@@ -6,11 +6,13 @@
 #ifndef DSM_POOL_BELL_H
 #define DSM_POOL_BELL_H
 
+#include <stdbool.h>
+
 /* Makes a program's bell: its descriptor or an error. */
 int dsm__bell_make(const char *cluster, unsigned program);
 
-/* Rings it; nothing if there is none. */
-void dsm__bell_ring(const char *cluster, unsigned program);
+/* Rings it, if there is one; false: this process could not. */
+bool dsm__bell_ring(const char *cluster, unsigned program);
 
 /* Makes its descriptor unreadable. */
 void dsm__bell_silence(int fd);

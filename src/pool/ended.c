@@ -37,10 +37,15 @@ void
 dsm__board_ring(struct dsm__control *control, unsigned program)
 {
     struct dsm__board *board = dsm__board(control, program);
+    uint32_t armed = atomic_load_explicit(&board->armed, memory_order_seq_cst);
 
-    if (atomic_load_explicit(&board->armed, memory_order_seq_cst) &&
-        atomic_exchange_explicit(&board->armed, 0, memory_order_seq_cst))
-        dsm__bell_ring(control->name, program);
+    if (!armed)
+        return;
+    DSM__POINT("bell.ring");
+    /* Who dies before it has rung, or cannot, leaves that to the next.  If it
+     * is armed again meanwhile it stays so. */
+    if (dsm__bell_ring(control->name, program))
+        (void)atomic_compare_exchange_strong(&board->armed, &armed, 0);
 }
 
 static void

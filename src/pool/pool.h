@@ -110,7 +110,7 @@ struct dsm__board {
      * this line after each job. */
     _Alignas(DSM__LINE) struct dsm__event ended;
     _Atomic uint64_t wake_at; /* the number of entries it sleeps for */
-    _Atomic uint32_t armed;   /* ring its bell, once */
+    _Atomic uint32_t armed;   /* ring its bell, once; numbered, 0: do not */
     _Atomic uint32_t waits;   /* it waits and takes no provisional results */
     struct dsm__event taken;  /* for workers that wait until it took one */
     _Atomic uint32_t gone;   /* it ended; what runs of its jobs is to end too */

@@ -140,6 +140,8 @@ look_again(struct dsm__control *control)
             dsm__queued_tell(control, p);
             /* It may have died asleep there, too. */
             dsm__event_reset(&dsm__board(control, p)->taken);
+            /* Or before it rang, for a job or for the end of a region. */
+            dsm__board_ring(control, p);
         }
 }
 
