@@ -83,6 +83,9 @@ end_try(struct dsm__control *control, unsigned program, uint32_t index,
     bool again = dsm__word_phase(word) == DSM__JOB_RUNNING && !job->cancel &&
                  job->tries <= job->retries &&
                  !dsm__board(control, program)->gone;
+    /* Before the job is queued, and may be another's soon. */
+    bool published =
+        job->given & DSM__JOB_CALLBACK && dsm__provisional_fresh(body);
     uint32_t turn = dsm__word_turn(word);
 
     drop_result(control, program, job, body);
@@ -95,7 +98,7 @@ end_try(struct dsm__control *control, unsigned program, uint32_t index,
         queue_again(control, program, index);
         /* What has told of it in the last turn, if it got so far, means nothing
          * any more, and the next try tells of none while this is not taken. */
-        if (job->given & DSM__JOB_CALLBACK && dsm__provisional_fresh(body))
+        if (published)
             tell(control, program, index, turn);
         return false;
     }
